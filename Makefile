@@ -1,0 +1,43 @@
+# The README and book/setup.md describe these targets; each is a line or two of plain commands.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: book test notebooks numerics lab lint constraints clean
+
+book: $(INSTALLED)
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@echo "The book is built. Open it in a browser: file://$(CURDIR)/_build/html/index.html"
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+notebooks: $(INSTALLED)
+	$(BIN)/python tools/notebooks.py $(if $(FORCE),--force)
+
+# Trained numbers differ in their last digits between CPUs: the notebooks must pass under each of these.
+NUMERICS = TF_ENABLE_ONEDNN_OPTS=1 TF_ENABLE_ONEDNN_OPTS=0 ONEDNN_MAX_CPU_ISA=SSE41 \
+	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTRAOP_THREADS=2 OPENBLAS_CORETYPE=Nehalem
+numerics: $(INSTALLED)
+	@set -e; for setting in $(NUMERICS); do \
+		echo "== $$setting"; env $$setting $(BIN)/python -m pytest -q notebooks; done
+
+lab: $(INSTALLED)
+	$(BIN)/jupyter-lab
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+constraints: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --upgrade --python-version 3.11 requirements.txt \
+		--output-file constraints.txt
+
+clean:
+	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml tools/install.py
+	@command -v $(PYTHON) >/dev/null || { echo "*** $(PYTHON) was not found. Install Python 3.11 or newer, or name it: make book PYTHON=python3.12"; exit 1; }
+	$(PYTHON) tools/install.py
+	@touch $@
