@@ -1,0 +1,81 @@
+"""The files around the book agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+import mmrec_tf
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def requirements(name):
+    """Return the requirements of a file by lower-case name, comments and markers' lines apart."""
+    lines = (re.sub(r"\s*#.*", "", line) for line in read(name).splitlines())
+    parsed = [Requirement(line) for line in lines if re.match(r"[A-Za-z]", line)]
+    return [(requirement.name.lower(), requirement) for requirement in parsed]
+
+
+def test_constraints_are_compiled_from_the_requirements():
+    pins = dict(requirements("constraints.txt"))
+    for name, requirement in requirements("requirements.txt"):
+        assert name in pins, f"{name} is not in constraints.txt; run `make constraints`"
+        (pin,) = pins[name].specifier
+        assert pin.operator == "=="
+        assert requirement.specifier.contains(pin.version), (
+            f"constraints.txt pins {name} {pin.version}, requirements.txt asks for "
+            f"{requirement.specifier}; run `make constraints`"
+        )
+
+
+def test_every_requirement_says_why():
+    for line in read("requirements.txt").splitlines():
+        assert re.fullmatch(r"|#.*|[^#]+\S\s+# .{8,}", line), f"requirements.txt: why? {line}"
+
+
+def test_package_admits_what_colab_preinstalls():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    ranges = {r.name: r.specifier for r in map(Requirement, project["dependencies"])}
+    assert ranges["tensorflow"].contains("2.19.0")
+    assert ranges["keras"].contains("3.10.0")
+    assert project["requires-python"] == ">=3.11"
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert mmrec_tf.__version__ == version
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == version
+    assert f"## {version}" in read("CHANGELOG.md")
+    assert f"Version {version}." in read("book/index.md")
+    Version(version)
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/setup.md", "CONTRIBUTING.md"])
+def test_make_targets_that_are_named_exist(page):
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), flags=re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)\b", re.sub(r"`make`", "", read(page))))
+    assert {"book", "test"} <= named | {"book", "test"}
+    assert named <= targets, f"{page} names {named - targets}, which the Makefile does not have"
+
+
+def test_plain_commands_are_the_same_in_readme_and_set_up():
+    block = re.search(r"```bash\n(python -m venv .*?)```", read("README.md"), flags=re.DOTALL)[1]
+    assert block in read("book/setup.md")
+
+
+def test_every_reference_can_be_looked_up():
+    entries = re.split(r"\n@", read("book/references.bib"))[1:]
+    assert len(entries) >= 10
+    for entry in entries:
+        key = re.match(r"\w+\{([^,]+),", entry)[1]
+        found = re.search(r"doi\s*=\s*\{10\.\d{4,}/\S+\}|eprint\s*=\s*\{\d{4}\.\d{4,5}\}", entry)
+        assert found or key == "xiang2012recommender", f"references.bib: {key} has no DOI or arXiv"
