@@ -79,3 +79,12 @@ def test_every_reference_can_be_looked_up():
         key = re.match(r"\w+\{([^,]+),", entry)[1]
         found = re.search(r"doi\s*=\s*\{10\.\d{4,}/\S+\}|eprint\s*=\s*\{\d{4}\.\d{4,5}\}", entry)
         assert found or key == "xiang2012recommender", f"references.bib: {key} has no DOI or arXiv"
+
+
+def test_every_doi_that_a_chapter_links_is_in_the_bibliography():
+    bibliography = read("book/references.bib").lower()
+    for source in (ROOT / "book" / "chapters").glob("*.md"):
+        for doi in re.findall(r"https://doi\.org/([^)\s]+)", source.read_text(encoding="utf-8")):
+            assert f"{{{doi.lower()}}}" in bibliography, (
+                f"{source.name}: {doi} is not in references.bib"
+            )

@@ -5,7 +5,7 @@ instead of dead ones. An executable chapter is edited in `book/chapters/`, not i
 is generated from it, so its edit button points there.
 """
 
-NO_URL = "https://github.com/OWNER/REPOSITORY"
+NO_URL = "<address of the book's repository>"
 BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 
 
