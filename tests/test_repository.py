@@ -88,3 +88,9 @@ def test_every_doi_that_a_chapter_links_is_in_the_bibliography():
             assert f"{{{doi.lower()}}}" in bibliography, (
                 f"{source.name}: {doi} is not in references.bib"
             )
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_local_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", read(page)):
+        assert (ROOT / target).exists(), f"{page} links {target}, which does not exist"
