@@ -22,7 +22,9 @@ HEADINGS = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_is_its_source_executed(name):
-    assert not problems(name), "\n".join(problems(name))
+    found = problems(name)
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
 
 
 @pytest.mark.parametrize("name", NAMES)
