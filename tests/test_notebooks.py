@@ -176,14 +176,22 @@ def test_a_faulty_notebook_is_named(folder, change, message):
     assert "make notebooks" in problem
 
 
-def test_tags_announce_errors_and_stderr(folder):
-    def change(cells):
-        cells[1].outputs = [nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]
-        cells[2].outputs = [nbformat.v4.new_output("stream", name="stderr", text="noise")]
-        cells[1].metadata.tags, cells[2].metadata.tags = ["raises-exception"], ["remove-output"]
+def test_a_tag_announces_an_error(tmp_path):
+    tag = "```{code-cell} ipython3\n:tags: [raises-exception]\n\n1 / 0\n```\n"
+    (tmp_path / "one.md").write_text(SOURCE + tag)
+    execute("one", tmp_path, tmp_path)
+    assert problems("one", tmp_path, tmp_path) == []
 
-    edit(folder / "one.ipynb", change)
-    assert all("differs from its source in metadata" in p for p in problems("one", folder, folder))
+
+def test_outputs_that_are_not_shown_are_not_stored(tmp_path):
+    noise = "import os, sys\nprint(os.getpid(), file=sys.stderr)"
+    tag = f"```{{code-cell}} ipython3\n:tags: [remove-output]\n\n{noise}\n```\n"
+    (tmp_path / "one.md").write_text(SOURCE + tag)
+    execute("one", tmp_path, tmp_path)
+    notebook = nbformat.read(tmp_path / "one.ipynb", as_version=4)
+    assert notebook.cells[-1].execution_count == 3
+    assert notebook.cells[-1].outputs == []
+    assert problems("one", tmp_path, tmp_path) == []
 
 
 def test_source_and_notebook_without_each_other(tmp_path):
