@@ -7,14 +7,15 @@ INSTALLED := .venv/.installed
 .PHONY: book test notebooks numerics lab lint constraints clean
 
 book: $(INSTALLED)
-	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@# What was read with a warning is read again: Sphinx would not repeat the warning next time.
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is built. Open it in a browser: file://$(CURDIR)/_build/html/index.html"
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 notebooks: $(INSTALLED)
-	$(BIN)/python tools/notebooks.py $(if $(FORCE),--force)
+	$(BIN)/python tools/notebooks.py $(CHAPTER) $(if $(FORCE),--force)
 
 # Trained numbers differ in their last digits between CPUs: the notebooks must pass under each of these.
 NUMERICS = TF_ENABLE_ONEDNN_OPTS=1 TF_ENABLE_ONEDNN_OPTS=0 ONEDNN_MAX_CPU_ISA=SSE41 \

@@ -30,7 +30,7 @@ from decimal import Decimal
 import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
-REMEDY = "If the new output is right, run `make notebooks FORCE=1`; if not, mend the source."
+REMEDY = "If the new output is right, run `make notebooks CHAPTER={}`; if not, mend the source."
 MAX_REPORTED = 10
 
 TOKEN = re.compile(
@@ -194,5 +194,5 @@ def pytest_runtest_makereport(item):
     """Under the report of any failed cell, say what to do."""
     report = yield
     if isinstance(item, IPyNbCell) and report.failed:
-        report.sections.append(("How to mend it", REMEDY))
+        report.sections.append(("How to mend it", REMEDY.format(item.path.stem)))
     return report

@@ -421,7 +421,7 @@ def test_notebook(run, pytester):
     messages, printed = run(cells, "--nbval-sanitize-with=rules.cfg")
     failed = {name for name, message in messages.items() if message is not None}
     assert failed == failing.keys() | untagged.keys()
-    assert printed.count(REMEDY) == len(failed)
+    assert printed.count(REMEDY.format("cases")) == len(failed)
     for index, name in enumerate(cells):
         if name in failing:
             assert failing[name][1].format(index=index) in messages[name]

@@ -161,6 +161,8 @@ def test_a_changed_source_is_named_with_the_command_that_mends_it(folder, old, n
             ),
             "cell 3 failed with KeyError",
         ),
+        (lambda cells: cells[2].update(source=""), "cell 3 is empty"),
+        (lambda cells: cells[2].metadata.update(rtoll=0.1), "cell 3 has unknown metadata"),
         (
             lambda cells: cells[1].outputs.append(
                 nbformat.v4.new_output("stream", name="stderr", text="noise")
@@ -171,8 +173,15 @@ def test_a_changed_source_is_named_with_the_command_that_mends_it(folder, old, n
 )
 def test_a_faulty_notebook_is_named(folder, change, message):
     edit(folder / "one.ipynb", change)
+    found = [p for p in problems("one", folder, folder) if "differs from its source" not in p]
+    assert len(found) == 1
+    assert found[0].startswith(f"one.ipynb: {message}")
+
+
+def test_a_damaged_notebook_is_named(folder):
+    (folder / "one.ipynb").write_text("<<<<<<< HEAD\n{}")
     (problem,) = problems("one", folder, folder)
-    assert problem.startswith(f"one.ipynb: {message}")
+    assert problem.startswith("one.ipynb: is not a notebook")
     assert "make notebooks" in problem
 
 

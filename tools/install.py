@@ -6,6 +6,7 @@ Runs under any Python 3, so that one that is too old gets a message instead of a
 """
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -24,12 +25,15 @@ def check_python(version):
         fail("Python {}.{} or newer is needed, this is {}. {}".format(*OLDEST, found, hint))
     if tuple(version[:2]) > NEWEST:
         fail("TensorFlow runs on Python up to {}.{}, this is {}. {}".format(*NEWEST, found, hint))
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        fail("There is no TensorFlow for Macs with an Intel processor; read the notebooks in Colab")
 
 
 def create_venv(folder):
-    """Create the virtual environment, unless it is there and works."""
+    """Create the virtual environment, unless one of this Python is there and works."""
     python = os.path.join(folder, "Scripts" if os.name == "nt" else "bin", "python")
-    if os.path.exists(python) and subprocess.call([python, "-m", "pip", "--version"]) == 0:
+    same = f"import pip, sys; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
+    if os.path.exists(python) and subprocess.call([python, "-c", same]) == 0:
         return python
     if subprocess.call([sys.executable, "-m", "venv", "--clear", folder]) != 0:
         fail("venv is missing. On Debian or Ubuntu: sudo apt-get install python3-venv")

@@ -1,6 +1,7 @@
 """Turn each chapter's Markdown source into an executed notebook, and tell which are out of date.
 
     python tools/notebooks.py            execute the chapters whose notebook is out of date
+    python tools/notebooks.py NAME       execute the chapter NAME, such as 04_2_worked_example
     python tools/notebooks.py --force    execute every chapter
 
 `book/chapters/NAME.md` (jupytext's md:myst) is the only place where a chapter is edited;
@@ -16,11 +17,13 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.reader import NotJSONError
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "book" / "chapters"
 NOTEBOOKS = ROOT / "notebooks"
+METADATA = {"atol", "jupyter", "mystnb", "rtol", "tags"}
 MEND = "run `make notebooks` (notebooks are generated: edit the source, not the notebook)"
 
 
@@ -52,14 +55,18 @@ def problems(name, sources=SOURCES, notebooks=NOTEBOOKS):
 
     Returns:
         A list of strings, empty when the notebook has exactly the cells of its source, every code
-        cell was executed in order, and none failed or wrote to stderr unannounced.
+        cell was executed in order, none failed without the tag `raises-exception`, none wrote to
+        stderr, and all metadata is known.
     """
     source, path = sources / f"{name}.md", notebooks / f"{name}.ipynb"
     if not source.exists():
         return [f"{path.name}: has no source {source.name}; delete the notebook or add the source"]
     if not path.exists():
         return [f"{source.name}: has no notebook yet; {MEND}"]
-    notebook = nbformat.read(path, as_version=4)
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except NotJSONError:
+        return [f"{path.name}: is not a notebook (a merge conflict?); {MEND}"]
     return [f"{path.name}: {fault}" for fault in differences(read_source(source), notebook)] + [
         f"{path.name}: {fault}" for fault in faults(notebook)
     ]
@@ -99,7 +106,12 @@ def faults(notebook):
     for number, cell in enumerate(notebook.cells, 1):
         if cell.cell_type != "code":
             continue
+        if not cell.source.strip():
+            yield f"cell {number} is empty; remove it from the source, then {MEND}"
+            continue
         count += 1
+        if unknown := cell.metadata.keys() - METADATA:
+            yield f"cell {number} has unknown metadata {sorted(unknown)}; known: {sorted(METADATA)}"
         tags = cell.metadata.get("tags", [])
         if cell.execution_count is None:
             yield f"cell {number} was not executed; {MEND}"
@@ -125,7 +137,7 @@ def execute(name, sources=SOURCES, notebooks=NOTEBOOKS):
     client = NotebookClient(
         notebook,
         kernel_name="python3",
-        timeout=600,
+        timeout=120,
         record_timing=True,
         coalesce_streams=True,
         resources={"metadata": {"path": str(notebooks)}},
@@ -157,18 +169,22 @@ def take_timing(cell):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    chapters = sorted(path.stem for path in SOURCES.glob("*.md"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a chapter to execute")
     parser.add_argument("--force", action="store_true", help="execute every chapter")
-    force = parser.parse_args().force
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(chapters):
+        parser.error(f"no chapter {', '.join(sorted(unknown))}; there are {', '.join(chapters)}")
     failed = False
-    for name in sorted(path.stem for path in SOURCES.glob("*.md")):
-        if not force and not problems(name):
+    for name in options.names or chapters:
+        if not options.names and not options.force and not problems(name):
             print(f"{name}: up to date")
             continue
         print(f"{name}: executing", flush=True)
         try:
             total, slowest = execute(name)
             print(f"{name}: {total:.0f} s, slowest cell {slowest:.1f} s")
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             print(f"{name}: a cell failed, the notebook is unchanged\n{error}", file=sys.stderr)
             failed = True
     return int(failed)
