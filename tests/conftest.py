@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 from book_maths import NODE
+from hypothesis import settings
+
+# The same examples everywhere, and no time limit that a busy machine breaks.
+settings.register_profile("book", deadline=None, derandomize=True)
+settings.load_profile("book")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,8 +34,8 @@ BROWSER_FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 NO_BROWSER = (
-    "no Chromium found: `sudo apt-get install chromium`, `brew install --cask chromium` or "
-    "`python -m playwright install chromium`"
+    "no Chromium that starts: `sudo apt-get install chromium` (Debian), `brew install --cask "
+    "chromium` (macOS) or `.venv/bin/python -m playwright install --with-deps chromium`"
 )
 
 

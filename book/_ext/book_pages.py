@@ -7,8 +7,11 @@ import re
 from dataclasses import dataclass
 
 from bs4 import BeautifulSoup
+from sphinx.util import logging
 
-ARTICLE = re.compile(r'(<article class="bd-article">)(.*)(</article>)', re.DOTALL)
+logger = logging.getLogger(__name__)
+
+ARTICLE = re.compile(r"(<article\b[^>]*\bbd-article\b[^>]*>)(.*)(</article>)", re.DOTALL)
 
 
 @dataclass
@@ -34,6 +37,11 @@ def edit(html, name, handle):
     '<html><p id="a">home</p><article class="bd-article">x &lt; y.</article></html>'
     """
     found = ARTICLE.search(html)
+    if not found and name != "search":  # whose results are no article
+        logger.warning(
+            "%s has no article: has the theme changed? See book/_ext/book_pages.py", name
+        )
+        return html
     frame = ARTICLE.sub(r"\1\3", html)
     page = Page(name, BeautifulSoup(frame, "html.parser"), found[2] if found else "")
     handle(page)

@@ -12,6 +12,7 @@ BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 def set_buttons(app, config):
     """Switch the repository buttons on or off together, before the theme reads its options."""
     options = config.html_theme_options
+    config.book_repository_url = options.get("repository_url") or NO_URL
     has_repository = bool(options.get("repository_url"))
     options.update(dict.fromkeys(BUTTONS, has_repository))
     if not has_repository:
@@ -20,8 +21,7 @@ def set_buttons(app, config):
 
 def name_the_repository(app, docname, source):
     """Write the repository's URL where a page says REPOSITORY_URL."""
-    url = app.config.html_theme_options.get("repository_url") or NO_URL
-    source[0] = source[0].replace("REPOSITORY_URL", url)
+    source[0] = source[0].replace("REPOSITORY_URL", app.config.book_repository_url)
 
 
 def edit_the_source(app, pagename, templatename, context, doctree):
@@ -46,6 +46,8 @@ def chapter_source(url):
 
 
 def setup(app):
+    # Derived from the theme's options; pages are read again when it changes.
+    app.add_config_value("book_repository_url", NO_URL, "env", types=(str,))
     app.connect("config-inited", set_buttons)
     app.connect("source-read", name_the_repository)
     # After the theme has put its buttons together (priority 501).
