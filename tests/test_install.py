@@ -1,5 +1,6 @@
 """A machine that cannot run the book is told why, and what to do."""
 
+import shutil
 import subprocess
 import sys
 
@@ -20,6 +21,13 @@ def test_unfit_python(version, message):
         install.check_python(version)
 
 
+def test_unfit_machine(monkeypatch):
+    monkeypatch.setattr(install.sys, "platform", "darwin")
+    monkeypatch.setattr(install.platform, "machine", lambda: "x86_64")
+    with pytest.raises(SystemExit, match="no TensorFlow for Macs with an Intel processor"):
+        install.check_python((3, 12, 0))
+
+
 @pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 9), (3, 13, 1)])
 def test_fit_python(version):
     install.check_python(version)
@@ -37,6 +45,7 @@ def test_no_network(monkeypatch):
         install.install(sys.executable)
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_names_a_python_that_is_not_there(request):
     make = ["make", "--always-make", "book", "PYTHON=python-that-is-not-there"]
     run = subprocess.run(make, cwd=request.config.rootpath, capture_output=True, text=True)
