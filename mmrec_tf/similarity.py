@@ -18,8 +18,8 @@ def cosine_similarity(queries, candidates):
         candidates: array of shape `(n_candidates, dim)`.
 
     Returns:
-        NumPy array of shape `(n_queries, n_candidates)`, values in [-1, 1]; float32 if both
-        inputs have 32 bits or fewer, else float64.
+        NumPy array of shape `(n_queries, n_candidates)`, values in [-1, 1]; float32 for
+        float16 and float32 inputs, else float64 or wider.
 
     Raises:
         ValueError: if an input is not two-dimensional, if the two `dim` differ, or if a row has
