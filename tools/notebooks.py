@@ -101,7 +101,7 @@ def first_difference(want, have):
 
 
 def faults(notebook):
-    """Yield which code cells were not executed in order, failed, or wrote to stderr."""
+    """Yield what is wrong with the code cells: order, errors, stderr, metadata, emptiness."""
     count = 0
     for number, cell in enumerate(notebook.cells, 1):
         if cell.cell_type != "code":
