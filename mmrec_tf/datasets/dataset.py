@@ -345,7 +345,7 @@ def _check_ids(ids, kind):
     twice = ids[ids.duplicated()]
     if len(twice):
         raise ValueError(
-            f"Expected the ids of `{kind}` to be distinct. Received twice: {twice[0]!r}."
+            f"Expected the ids of `{kind}` to be distinct. Received twice: {twice.tolist()[0]!r}."
         )
 
 
