@@ -1,5 +1,7 @@
+import csv
 import subprocess
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -109,25 +111,35 @@ def test_both_sources_give_the_same_tables(data, empty_cache, monkeypatch, capsy
     assert capsys.readouterr().out == "", "the terms are printed once"
 
 
-def test_the_package_is_used_where_the_site_is_out_of_reach(data, empty_cache, monkeypatch, capsys):
-    archive = movielens._archive(cache_folder())
-    capsys.readouterr()
-    cached = archive.read_bytes()
+def package_archive(path, data):
+    """Write `data` in the form of the package."""
+    years = ["unkonwn" if year is pd.NA else str(year) for year in data.items["year"]]
+    items = data.items.assign(year=years, genres=data.items["genres"].str.replace("|", " "))
+    items.loc[267, "title"] = "unkonwn"
+    items.loc[1412, ["title", "year"]] = [items.loc[1412, "title"] + " (1995)", "V"]
+    users = data.users.assign(zip="00000")
+    log = data.interactions[["user", "item", "rating", "timestamp"]].astype("int64")
+    log["user"], log["item"] = data.users.index[log["user"]], data.items.index[log["item"]]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, table in [("item", items), ("user", users), ("inter", log.set_index("user"))]:
+            text = table.to_csv(sep="\t", quoting=csv.QUOTE_NONE)
+            archive.writestr(f"{movielens.PACKAGE_FOLDER}/ml-100k.{name}", text)
 
+
+def test_the_package_is_used_where_the_site_is_out_of_reach(data, empty_cache, monkeypatch, capsys):
     def pip(command, **options):
         assert "recbole==1.2.1" in command
-        folder = command[command.index("--dest") + 1]
-        with open(f"{folder}/{movielens.PACKAGE_FILE}", "wb") as file:
-            file.write(cached)
+        folder = Path(command[command.index("--dest") + 1])
+        package_archive(folder / movielens.PACKAGE_FILE, data)
 
-    archive.unlink()
     monkeypatch.setattr(pooch, "retrieve", unreachable)
     monkeypatch.setattr(subprocess, "run", pip)
-    if archive.name == movielens.PACKAGE_FILE:
-        assert load_movielens_100k().n_items == 1682
-        assert capsys.readouterr().out == movielens.TERMS + "\n"
-        monkeypatch.setattr(subprocess, "run", no_pip)
-        assert load_movielens_100k().n_items == 1682, "what is cached needs no network"
+    pd.testing.assert_frame_equal(load_movielens_100k().items, data.items)
+    assert capsys.readouterr().out == movielens.TERMS + "\n"
+    assert [path.name for path in empty_cache.iterdir()] == [movielens.PACKAGE_FILE]
+    monkeypatch.setattr(subprocess, "run", no_pip)
+    other = load_movielens_100k()  # What is cached needs no network.
+    pd.testing.assert_frame_equal(other.interactions, data.interactions)
 
 
 def test_neither_source(empty_cache, monkeypatch):
@@ -157,17 +169,14 @@ def test_a_damaged_copy_is_named(content, empty_cache):
 
 
 def test_an_altered_table_is_noticed(data, monkeypatch):
-    read = (
-        movielens._read_package
-        if movielens._archive(cache_folder()).suffix == ".whl"
-        else movielens._read_site
-    )
+    name = "_read_package" if movielens._archive(cache_folder()).suffix == ".whl" else "_read_site"
+    read = getattr(movielens, name)
 
     def altered(archive):
         users, items, log = read(archive)
         log.loc[5, "rating"] += 1
         return users, items, log
 
-    monkeypatch.setattr(movielens, read.__name__, altered)
-    with pytest.raises(OSError, match="is not MovieLens-100K as expected. Delete it"):
+    monkeypatch.setattr(movielens, name, altered)
+    with pytest.raises(OSError, match=r"is not MovieLens-100K as expected\. Delete it"):
         load_movielens_100k()
