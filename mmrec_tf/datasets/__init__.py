@@ -1,6 +1,19 @@
 """Data sets: the generated catalogue, MovieLens-100K, and your own folder."""
 
+from mmrec_tf.datasets.catalog import CatalogTruth, load_catalog, load_catalog_truth
 from mmrec_tf.datasets.dataset import Dataset, Modality
+from mmrec_tf.datasets.folder import Fault, FolderError, FolderWarning, load_folder
 from mmrec_tf.datasets.movielens import load_movielens_100k
 
-__all__ = ["Dataset", "Modality", "load_movielens_100k"]
+__all__ = [
+    "CatalogTruth",
+    "Dataset",
+    "Fault",
+    "FolderError",
+    "FolderWarning",
+    "Modality",
+    "load_catalog",
+    "load_catalog_truth",
+    "load_folder",
+    "load_movielens_100k",
+]

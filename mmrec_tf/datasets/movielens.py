@@ -72,13 +72,13 @@ def load_movielens_100k():
 
 def _archive(folder):
     """Return the path of a downloaded copy, the site's or the package's; download one if needed."""
-    import pooch
-
     folder.mkdir(parents=True, exist_ok=True)
     package = folder / PACKAGE_FILE
     site = folder / "ml-100k.zip"
     if package.exists() and not site.exists():
         return package
+    import pooch  # Here, because it is slow to import and most calls find a copy.
+
     new = not site.exists()
     failures = []
     try:
