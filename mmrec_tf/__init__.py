@@ -1,7 +1,51 @@
 """Multimodal recommendation in Keras 3, as the book's chapters use it."""
 
-from mmrec_tf.datasets import Dataset, Modality, load_movielens_100k
-from mmrec_tf.similarity import cosine_similarity
+from mmrec_tf.baselines import (
+    EASE,
+    ContentCentroid,
+    ImplicitALS,
+    ItemKNN,
+    Popularity,
+    Random,
+    Recommender,
+    RidgePerUser,
+    UserKNN,
+)
+from mmrec_tf.datasets import (
+    CatalogTruth,
+    Dataset,
+    Fault,
+    FolderError,
+    FolderWarning,
+    Modality,
+    load_catalog,
+    load_catalog_truth,
+    load_folder,
+    load_movielens_100k,
+)
+from mmrec_tf.evaluation import (
+    Evaluation,
+    Interval,
+    PairedDifference,
+    bootstrap_interval,
+    evaluate,
+    paired_bootstrap,
+    top_k,
+    warm_and_cold,
+)
+from mmrec_tf.metrics import (
+    coverage_at_k,
+    diversity_at_k,
+    hit_rate_at_k,
+    map_at_k,
+    mrr_at_k,
+    ndcg_at_k,
+    novelty_at_k,
+    recall_at_k,
+)
+from mmrec_tf.similarity import (
+    cosine_similarity,
+)
 from mmrec_tf.splits import (
     Split,
     check_no_leakage,
@@ -14,17 +58,49 @@ from mmrec_tf.splits import (
 )
 
 __all__ = [
+    "EASE",
+    "CatalogTruth",
+    "ContentCentroid",
     "Dataset",
+    "Evaluation",
+    "Fault",
+    "FolderError",
+    "FolderWarning",
+    "ImplicitALS",
+    "Interval",
+    "ItemKNN",
     "Modality",
+    "PairedDifference",
+    "Popularity",
+    "Random",
+    "Recommender",
+    "RidgePerUser",
     "Split",
+    "UserKNN",
+    "bootstrap_interval",
     "check_no_leakage",
     "cosine_similarity",
+    "coverage_at_k",
+    "diversity_at_k",
+    "evaluate",
     "global_temporal_split",
+    "hit_rate_at_k",
     "item_cold_start_split",
     "kfold_split",
     "leave_last_out_split",
+    "load_catalog",
+    "load_catalog_truth",
+    "load_folder",
     "load_movielens_100k",
+    "map_at_k",
+    "mrr_at_k",
+    "ndcg_at_k",
+    "novelty_at_k",
+    "paired_bootstrap",
     "per_user_temporal_split",
+    "recall_at_k",
+    "top_k",
     "user_cold_start_split",
+    "warm_and_cold",
 ]
 __version__ = "0.1.0"

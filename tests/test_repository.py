@@ -77,6 +77,13 @@ def test_package_admits_what_colab_preinstalls():
     assert project["requires-python"] == ">=3.11"
 
 
+def test_the_api_page_documents_every_public_name_once():
+    documented = re.findall(
+        r"^\.\. auto(?:function|class|exception):: (\w+)$", read("book/api.md"), re.MULTILINE
+    )
+    assert sorted(documented) == sorted(mmrec_tf.__all__)
+
+
 def test_one_version_everywhere():
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
     assert mmrec_tf.__version__ == version

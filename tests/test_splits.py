@@ -183,6 +183,15 @@ def test_leave_last_out_by_hand():
     )
 
 
+def test_leave_last_out_trains_on_all_but_two():
+    split = leave_last_out_split(dataset([(0, i, i) for i in range(6)]))
+    assert (rows(split.train), rows(split.validation), rows(split.test)) == (
+        [0, 1, 2, 3],
+        [4],
+        [5],
+    )
+
+
 def test_item_cold_start_holds_out_the_shares():
     rng = np.random.default_rng(0)
     data = dataset(np.c_[rng.integers(0, 40, 2000), rng.integers(0, 100, 2000), np.zeros(2000)])
@@ -191,6 +200,38 @@ def test_item_cold_start_holds_out_the_shares():
     assert counts == [70, 10, 20]
     other = item_cold_start_split(data, test=0.2, validation=0.1, seed=7)
     assert set(other.test["item"]) != set(split.test["item"])
+
+
+@pytest.mark.parametrize(
+    ("split", "defaults"),
+    [
+        (item_cold_start_split, {"test": 0.2, "validation": 0.1, "seed": 0}),
+        (user_cold_start_split, {"test": 0.2, "validation": 0.1, "given": 0.0, "seed": 0}),
+        (
+            lambda *args, **options: kfold_split(*args, **options)[0],
+            {"k": 5, "given": 0.8, "seed": 0},
+        ),
+    ],
+)
+def test_defaults_of_the_random_splits(split, defaults):
+    data = dataset(GRID)
+    for name in ("train", "validation", "test", "given"):
+        assert rows(getattr(split(data), name)) == rows(getattr(split(data, **defaults), name))
+
+
+def test_item_cold_start_excludes_strangers_from_validation_too():
+    data = dataset([(user, item, 0) for user in range(4) for item in range(4)] + [(4, 3, 0)])
+    in_validation = [
+        split
+        for seed in range(16)
+        if 3
+        in set(
+            (split := item_cold_start_split(data, validation=0.25, seed=seed)).validation["item"]
+        )
+    ]
+    assert in_validation
+    for split in in_validation:
+        assert split.excluded["reason"].to_dict() == {16: "user without an interaction in train"}
 
 
 def test_item_cold_start_excludes_users_of_whom_nothing_is_left():
@@ -229,6 +270,8 @@ def test_kfold_tests_every_user_once_and_validates_on_the_next_fold():
         assert set(split.train["user"]) == set(range(11)) - tested[i] - tested[(i + 1) % 4]
         assert set(split.test["item"]) == {2, 3, 4}
     assert [set(s.test["user"]) for s in kfold_split(data, k=4, seed=5)] != tested
+    # At most as many folds as users with an interaction: each is tested alone.
+    assert [s.test["user"].nunique() for s in kfold_split(data, k=11)] == [1] * 11
 
 
 def broken(split, **parts):
@@ -289,6 +332,14 @@ def test_check_names_the_broken_promise(split, source, target, promise):
         check_no_leakage(moved(good, row, source, target), data)
 
 
+def test_check_notices_one_second_on_both_sides_of_a_point_in_time():
+    data = dataset([(0, 0, 0), (0, 1, 5), (0, 2, 5), (0, 3, 9)])
+    split = global_temporal_split(data, test=0.25, validation=0)
+    assert rows(split.train) == [0, 1, 2]
+    with pytest.raises(ValueError, match="Leak: 1 rows of test break 'one time for all'"):
+        check_no_leakage(moved(split, 2, "train", "test"), data)
+
+
 def test_check_of_given_and_of_warm_users():
     data = dataset(GRID)
     split = user_cold_start_split(data, given=0.5)
@@ -343,6 +394,11 @@ def test_repr_tells_sizes_and_reasons():
         (lambda d: per_user_temporal_split(d, test=0.9), r"Received: 0.9 and 0.1"),
         (lambda d: global_temporal_split(d, validation=-0.1), r"Received: 0.2 and -0.1"),
         (lambda d: global_temporal_split(d, test=1.0, validation=0), r"Received: 1.0 and 0"),
+        (
+            lambda d: global_temporal_split(d, test=0.5, validation=0.5),
+            r"^Expected `test` in .* and `validation` in \[0, 1 - test\). Received: 0.5 and 0.5",
+        ),
+        (lambda d: item_cold_start_split(dataset([(0, 0, 0)][:0], 2, 2)), "0 inter.* leave train"),
         (lambda d: user_cold_start_split(d, given=1.0), r"`given` in \[0, 1\). Received: 1.0"),
         (lambda d: user_cold_start_split(d, given=-0.5), r"Received: -0.5"),
         (lambda d: item_cold_start_split(d, test=2), r"Received: 2 and 0.1"),
