@@ -1,0 +1,75 @@
+"""The page of the book that shows the results: page.md, filled in from the JSON file alone."""
+
+from pathlib import Path
+
+
+def page(results):
+    """Return the page, Markdown, of the results, the content of the JSON file."""
+    machine, versions = results["machine"], results["versions"]
+    template = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
+    return template.format(
+        dataset=results["dataset"],
+        chosen_by=_metric(results["chosen_by"]),
+        seed=results["seed"],
+        versions=", ".join(f"{package} {version}" for package, version in versions.items()),
+        machine=f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
+        **{question["name"]: _section(question) for question in results["questions"]},
+    )
+
+
+def _section(question):
+    counts = "{train:,} ratings in train, {validation:,} in validation and {test:,} in test"
+    return {
+        "parts": counts.format(**question["interactions"]),
+        "users": f"{question['users']:,}",
+        "candidates": f"{question['candidates']:,}",
+        "reference": _name(question["reference"]),
+        "accuracy": accuracy_table(question),
+        "details": detail_table(question),
+    }
+
+
+def accuracy_table(question):
+    """Return the table of the metrics on test, the best NDCG@20 first."""
+    metrics = list(question["rows"][0]["test"])
+    lines = [
+        "| model | " + " | ".join(map(_metric, metrics)) + " |",
+        "|---|" + "---:|" * len(metrics),
+    ]
+    for row in _ordered(question):
+        values = [row["test"][metric] for metric in metrics]
+        cells = [f"{v['mean']:.3f} ± {(v['high'] - v['low']) / 2:.3f}" for v in values]
+        lines.append(f"| {_name(row)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def detail_table(question):
+    """Return the table of differences, validation, times and settings, in the same order."""
+    lines = ["| model | difference | validation | time | settings |", "|---|---:|---:|---:|---|"]
+    for row in _ordered(question):
+        difference = "–"
+        if "difference" in row:
+            difference = "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**row["difference"])
+        cells = [
+            _name(row),
+            difference.replace("-", "−"),
+            f"{row['grid'][0]['validation']:.3f}",
+            f"{row['fit_time_of_ease']:g}",
+            ", ".join(f"`{name}={value}`" for name, value in row["options"].items()) or "–",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _ordered(question):
+    return sorted(question["rows"], key=lambda row: -row["test"]["ndcg@20"]["mean"])
+
+
+def _name(row):
+    name, library = row["name"], row["library"]
+    return f"**{name}**" if library == "mmrec_tf" else f"{name} ({library})"
+
+
+def _metric(name):
+    kind, k = name.split("@")
+    return {"recall": "Recall", "ndcg": "NDCG"}[kind] + f"@{k}"
