@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: book test notebooks numerics lab lint constraints clean
+.PHONY: book test notebooks numerics bench lab lint constraints clean
 
 book: $(INSTALLED)
 	@# What was read with a warning is read again: Sphinx would not repeat the warning next time.
@@ -23,6 +23,11 @@ NUMERICS = TF_ENABLE_ONEDNN_OPTS=1 TF_ENABLE_ONEDNN_OPTS=0 ONEDNN_MAX_CPU_ISA=SS
 numerics: $(INSTALLED)
 	@set -e; for setting in $(NUMERICS); do \
 		echo "== $$setting"; env $$setting $(BIN)/python -m pytest -q notebooks; done
+
+# Compilers have more to say about the peers than anybody wants to read.
+bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-bench.txt
+	$(BIN)/python -W ignore -m benchmarks.run
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter-lab

@@ -45,8 +45,8 @@ def warm_peers(facts):
         Contender(
             "BPR",
             "cornac",
-            functools.partial(Cornac, cornac.models.BPR, k=64, num_threads=1),
-            grid(max_iter=[200, 400], learning_rate=[0.03, 0.05], lambda_reg=[0.01, 0.02]),
+            functools.partial(Cornac, cornac.models.BPR, num_threads=1),
+            grid(k=[64], max_iter=[200, 400], learning_rate=[0.03, 0.05], lambda_reg=[0.01, 0.02]),
         ),
         Contender(
             "WARP, hybrid: genres, years",

@@ -38,7 +38,7 @@ def accuracy_table(question):
     ]
     for row in _ordered(question):
         values = [row["test"][metric] for metric in metrics]
-        cells = [f"{v['mean']:.3f} ± {(v['high'] - v['low']) / 2:.3f}" for v in values]
+        cells = [f"{v['mean']:.3f}\u00a0±\u00a0{(v['high'] - v['low']) / 2:.3f}" for v in values]
         lines.append(f"| {_name(row)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -49,7 +49,7 @@ def detail_table(question):
     for row in _ordered(question):
         difference = "–"
         if "difference" in row:
-            difference = "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**row["difference"])
+            difference = "{mean:+.3f} [{low:+.3f},\u00a0{high:+.3f}]".format(**row["difference"])
         cells = [
             _name(row),
             difference.replace("-", "−"),

@@ -95,19 +95,7 @@ class Recommender:
             IndexError: if a user is unknown.
             RuntimeError: before `fit`.
         """
-        self._check_fitted()
-        users = np.asarray(users)
-        if users.ndim != 1 or (users.size and users.dtype.kind not in "iu"):
-            raise ValueError(
-                "Expected `users` to be integers of shape (n,). "
-                f"Received: {users.dtype} of shape {users.shape}."
-            )
-        users = users.astype(np.int64)
-        outside = users[(users < 0) | (users >= self.history.shape[0])]
-        if outside.size:
-            raise IndexError(
-                f"Expected users in [0, {self.history.shape[0]}). Received: {outside[0]}."
-            )
+        users = self._known(users)
         return np.asarray(self._score(users, self.history[users]), np.float32)
 
     def recommend(self, users, k, *, exclude_seen=True, candidates=None, seed=0):
@@ -121,21 +109,38 @@ class Recommender:
             seed: int; items of equal score are ordered at random by it.
 
         Returns:
-            Item row numbers and their scores, two arrays of shape `(n, k)`, as from
-            `mmrec_tf.evaluation.top_k`.
+            Item row numbers and their scores, two arrays of shape `(n, k)`; -1 and -inf where
+            no item is left. See `mmrec_tf.evaluation.top_k`.
         """
-        self._check_fitted()
+        users = self._known(users)
         # In pieces, for the scores of all users at once may not fit into memory.
         step = max(1, _PIECE // self.history.shape[1])
         lists = []
         for start in range(0, max(1, len(users)), step):
-            piece = np.asarray(users[start : start + step])
+            piece = users[start : start + step]
             scores = self.score(piece)
             seen = self.history[piece] if exclude_seen else None
             lists.append(
                 top_k(scores, k, users=piece, seed=seed, exclude=seen, candidates=candidates)
             )
         return tuple(np.concatenate(parts) for parts in zip(*lists, strict=True))
+
+    def _known(self, users):
+        """Return `users` as an int64 array, or raise an error that says what is wrong with them."""
+        self._check_fitted()
+        users = np.asarray(users)
+        if users.ndim != 1 or (users.size and users.dtype.kind not in "iu"):
+            raise ValueError(
+                "Expected `users` to be integers of shape (n,). "
+                f"Received: {users.dtype} of shape {users.shape}."
+            )
+        users = users.astype(np.int64)
+        outside = users[(users < 0) | (users >= self.history.shape[0])]
+        if outside.size:
+            raise IndexError(
+                f"Expected users in [0, {self.history.shape[0]}). Received: {outside[0]}."
+            )
+        return users
 
     def _check_fitted(self):
         if self.history is None:

@@ -35,7 +35,7 @@ class Split:
 
     @property
     def train_and_validation(self):
-        """The rows of both: what a model is trained on once its settings are chosen."""
+        """Rows of both parts, to train on once the settings are chosen."""
         return pd.concat([self.train, self.validation]).sort_index()
 
     def __repr__(self):
@@ -198,7 +198,7 @@ def kfold_split(dataset, *, k=5, given=0.8, seed=0):
         seed: int; another seed draws other groups.
 
     Returns:
-        List of k `Split`s, whose tests together hold every user once.
+        List of k splits, each a `Split`, whose tests together hold every user once.
 
     Raises:
         ValueError: if there are fewer than k users with an interaction.

@@ -39,7 +39,7 @@ def test_every_row_stands_on_the_page_with_its_numbers():
             model = f"**{name}**" if library == "mmrec_tf" else f"{name} ({library})"
             means = [f"{value['mean']:.3f}" for value in row["test"].values()]
             lines = [line for line in PAGE.splitlines() if line.startswith(f"| {model} |")]
-            assert means in [re.findall(r"([.\d]+) ±", line) for line in lines], model
+            assert means in [re.findall(r"([.\d]+)\s±", line) for line in lines], model
 
 
 def test_settings_were_chosen_on_validation_from_distinct_ones():

@@ -240,7 +240,9 @@ def test_faulty_scores_are_named(fault, piece, monkeypatch):
     monkeypatch.setattr(evaluation, "_PIECE", piece)
     scores = np.zeros((3, 4))
     scores[1, [1, 3]] = fault
-    with pytest.raises(ValueError, match=rf"{fault} for user 8 and item 1 \(and 1 more\)"):
+    with pytest.raises(
+        ValueError, match=rf"^Expected scores.* {fault} for user 8 and item 1 \(and 1 more\)"
+    ):
         top_k(scores, 1, users=[7, 8, 9])
     with pytest.raises(ValueError, match=rf"{fault} for user 8 and item 3 \(and 0 more\)"):
         top_k(scores, 1, users=[7, 8, 9], candidates=[3, 0])

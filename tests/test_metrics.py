@@ -261,7 +261,9 @@ def test_diversity_asks_for_the_vectors_of_listed_items_alone():
     assert diversity_at_k([[1, 2, 0]], vectors, 2) == 1
     assert np.isnan(diversity_at_k([[-1, -1]], vectors, 2)[0])
     for item, row in [(0, [1, 0]), (3, [1, 3])]:
-        with pytest.raises(ValueError, match=f"item {item} is all zeros or not finite"):
+        with pytest.raises(
+            ValueError, match=f"^Expected the vector.*item {item} is all zeros or not"
+        ):
             diversity_at_k([[1, 2], row], vectors, 2)
     with pytest.raises(ValueError, match="item 0 is all zeros or not finite"):
         diversity_at_k([[0, 1]], [[np.inf, 0.0], [0.0, 1.0]], 2)
@@ -285,10 +287,19 @@ def test_diversity_asks_for_the_vectors_of_listed_items_alone():
         ([[1, 2], [3, 4]], 3, "`k` from 1 to 2, the length of the lists. Received: 3"),
         ([[1, 2], [3, 4]], 0, "`k` from 1 to 2.*Received: 0"),
         ([[1, 2], [3, 4]], 1.0, "`k` from 1 to 2.*Received: 1.0"),
-        ([[1, 2], [3, -2]], 1, "or -1 for none. Received: -2 in row 1"),
-        ([[1, 2, 3], [4, -1, 5]], 1, r"only after.*Received: \[4, -1, 5\] in row 1"),
+        (
+            [[1, 2], [3, -2]],
+            1,
+            r"^Expected items(| in \[0, 9\)), or -1 for none. Received: -2 in row 1",
+        ),
+        (
+            [[1, 2, 3], [4, -1, 5]],
+            1,
+            r"^Expected -1 in `topk` only after a.*Received: \[4, -1, 5\] in row 1",
+        ),
         ([[-1, 0], [0, -1]], 1, r"only after.*Received: \[-1, 0\] in row 0"),
-        ([[1, 2, 3], [4, 5, 4]], 1, "hold an item once. Received: item 4 twice in row 1"),
+        ([[1, 2, 3], [4, 5, 4]], 1, "^Expected each list.*once. Received: item 4 twice in row 1"),
+        ([[1, 2, 3], [4, 5, 5]], 1, "Received: item 5 twice in row 1"),
         ([[2, 0, 0], [1, 2, 3]], 1, "Received: item 0 twice in row 0"),
     ],
 )
@@ -316,9 +327,9 @@ def test_unknown_items_are_named(metric):
 @pytest.mark.parametrize(
     ("relevant", "message"),
     [
-        ([{1}], "of as many users. Received: 2 and 1"),
+        ([{1}], "^Expected `topk` and `relevant` of as many users. Received: 2 and 1"),
         (csr_array((3, 9)), "of as many users. Received: 2 and 3"),
-        ([{1}, {-1}], r"one collection of ids a user. Received: \[-1\] for row 1"),
+        ([{1}, {-1}], r"^Expected `relevant`.*a user. Received: \[-1\] for row 1"),
         ([{0.5}, {1}], r"Received: \[0.5\] for row 0"),
         ([1, 2], "Received: 1 for row 0"),
         (np.ones((2, 3, 3), int), "for row 0"),

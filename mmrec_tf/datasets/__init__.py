@@ -2,7 +2,7 @@
 
 from mmrec_tf.datasets.catalog import CatalogTruth, load_catalog, load_catalog_truth
 from mmrec_tf.datasets.dataset import Dataset, Modality
-from mmrec_tf.datasets.folder import Fault, FolderError, FolderWarning, load_folder
+from mmrec_tf.datasets.folder import Fault, FolderError, FolderWarning, check_folder, load_folder
 from mmrec_tf.datasets.movielens import load_movielens_100k
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "FolderError",
     "FolderWarning",
     "Modality",
+    "check_folder",
     "load_catalog",
     "load_catalog_truth",
     "load_folder",
