@@ -17,12 +17,9 @@ from PIL import Image
 from scipy.io import wavfile
 
 from mmrec_tf.datasets import folder as folder_module
-from mmrec_tf.datasets.folder import (
-    FolderError,
-    FolderWarning,
-    check_folder,
-    load_folder,
-)
+from mmrec_tf.datasets.faults import FolderError, FolderWarning
+from mmrec_tf.datasets.folder import check_folder, load_folder
+from mmrec_tf.datasets.tables import nfc
 
 ITEMS = "item_id,title\nmug,A mug\nlamp,A lamp\n"
 LOG = "user_id,item_id,timestamp\nann,mug,0\nbo,lamp,60\n"
@@ -264,6 +261,7 @@ TABLE_FAULTS = {
         {
             LOG_FILE: HEAD + "ann,mug,0\nann,mug,yesterday\nann,mug,-1\nann,mug,1700000000000\n"
             f"ann,mug,{10**18}\nann,mug,{'9' * 5000}\nann,mug,1.7e9\nbo,lamp,60\n"
+            f"ann,mug,-{'9' * 5000}\n"
         },
         [
             (LOG_FILE, 3, "timestamp", "yesterday", "bad timestamp"),
@@ -272,6 +270,7 @@ TABLE_FAULTS = {
             (LOG_FILE, 6, "timestamp", str(10**18), "bad timestamp"),
             (LOG_FILE, 7, "timestamp", "9" * 5000, "bad timestamp"),
             (LOG_FILE, 8, "timestamp", "1.7e9", "bad timestamp"),
+            (LOG_FILE, 10, "timestamp", "-" + "9" * 5000, "bad timestamp"),
         ],
         ["ann mug", "bo lamp"],
     ),
@@ -329,6 +328,17 @@ TABLE_FAULTS = {
             (LOG_FILE, 5, "timestamp", "00", "repeated interaction"),
         ],
         ["ann mug", "bo lamp", "ann mug"],
+    ),
+    "repeated interaction at a time of day": (
+        {
+            LOG_FILE: HEAD + "ann,mug,2024-05-01\nann,mug,2024-05-01T00:00:00\n"
+            "ann,mug,2024-05-01T00:00\nbo,lamp,2024-05-01T09:30\nbo,lamp,2024-05-01T09:30:00.5\n"
+        },
+        [
+            (LOG_FILE, 4, "timestamp", "2024-05-01T00:00", "repeated interaction"),
+            (LOG_FILE, 6, "timestamp", "2024-05-01T09:30:00.5", "repeated interaction"),
+        ],
+        ["ann mug", "ann mug", "bo lamp"],
     ),
     "nothing left": (
         {LOG_FILE: HEAD + "ann,a,0\nann,b,0\n"},
@@ -449,7 +459,8 @@ def test_table_fault(tmp_path, files, expected, left):
         with pytest.raises(FolderError, match="nothing can be loaded"):
             load_folder(tmp_path, skip_faulty=True)
         return
-    with pytest.warns(FolderWarning) as caught:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         data = load_folder(tmp_path, skip_faulty=True)
     (warning,) = [each.message for each in caught if isinstance(each.message, FolderWarning)]
     assert places(warning.faults) == expected
@@ -715,6 +726,23 @@ def test_timestamps(tmp_path, written, seconds, warns):
     assert ["read as UTC" in str(each.message) for each in caught] == [True] * warns
 
 
+def test_twice_on_a_day_is_no_fault(tmp_path):
+    rows = "ann,mug,2024-05-01\nann,mug,2024-05-01\nbo,lamp,2024-05-02\n"
+    make(tmp_path, {"interactions.csv": HEAD + rows})
+    assert check_folder(tmp_path) == []
+    log = load_folder(tmp_path).interactions
+    assert log["item"].tolist() == [0, 0, 1]
+    assert log["timestamp"].tolist() == [1_714_521_600, 1_714_521_600, 1_714_608_000]
+
+
+def test_a_long_faulty_value_among_dates_is_no_time_of_day(tmp_path):
+    rows = "ann,mug,2024-05-01\nbo,lamp,the day after\n"
+    make(tmp_path, {"interactions.csv": HEAD + rows})
+    with pytest.warns(FolderWarning) as caught:
+        load_folder(tmp_path, skip_faulty=True)
+    assert len(caught) == 1  # and not of the time zone too
+
+
 def test_byte_order_mark_and_line_ends(tmp_path):
     for end in ("\n", "\r\n", "\r"):
         make(tmp_path, {"items.csv": "\ufeff" + ITEMS.replace("\n", end)})
@@ -731,7 +759,7 @@ ids = names.filter(lambda text: text.strip() and text[0] not in "=+-@\t\r")
 @given(st.data())
 def test_round_trip_of_tables(data):
     def distinct(text):
-        return folder_module._nfc(text)
+        return nfc(text)
 
     items = data.draw(st.lists(ids, min_size=1, max_size=5, unique_by=distinct))
     users = data.draw(st.lists(ids, min_size=1, max_size=5, unique_by=distinct))
@@ -904,22 +932,8 @@ def test_sound_is_cut_or_ends_in_zeros(tmp_path):
 SOUND = np.array([-32768, -256, 0, 512, 32512], np.int16)
 
 
-@pytest.mark.parametrize(
-    "samples",
-    [
-        SOUND.astype(np.int32) * 65_536,
-        SOUND.astype(np.float32) / 32_768,
-        SOUND.astype(np.float64) / 32_768,
-        (SOUND // 256 + 128).astype(np.uint8),
-        np.stack([SOUND, SOUND], axis=1),
-    ],
-    ids=["32 bits", "float32", "float64", "8 bits", "stereo"],
-)
-def test_widths_and_channels(tmp_path, samples):
-    np.testing.assert_array_equal(load_audio(tmp_path, wav(samples))[:5], SOUND)
-
-
-def test_24_bits_extensible(tmp_path):
+def wav_of_24_bits():
+    """Return `SOUND` with 24 bits a sample, in the extensible form."""
     data = b"".join(struct.pack("<i", int(v) << 8)[:3] for v in SOUND)
     data += b"\0"  # to an even length
     form = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 16_000, 48_000, 3, 24, 22, 24, 4)
@@ -927,20 +941,101 @@ def test_24_bits_extensible(tmp_path):
     chunks = b"fact" + struct.pack("<I", 3) + b"abc\0"
     chunks += b"fmt " + struct.pack("<I", len(form)) + form
     chunks += b"data" + struct.pack("<I", 15) + data
-    content = b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
-    np.testing.assert_array_equal(load_audio(tmp_path, content)[:5], SOUND)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+EIGHT_BITS = (SOUND // 256 + 128).astype(np.uint8)
+CONVERTED = {
+    wav(SOUND): [],
+    wav(np.stack([SOUND] * 2, axis=1)): [("stereo sound", "2 channels")],
+    wav(np.stack([SOUND] * 6, axis=1)): [("multichannel sound", "6 channels")],
+    wav(EIGHT_BITS): [("8-bit sound", "8-bit samples")],
+    wav_of_24_bits(): [("24-bit sound", "24-bit samples")],
+    wav(SOUND.astype(np.int32) * 65_536): [("32-bit sound", "32-bit samples")],
+    wav(SOUND.astype(np.float32) / 32_768): [("32-bit float sound", "32-bit float samples")],
+    wav(SOUND.astype(np.float64) / 32_768): [("64-bit float sound", "64-bit float samples")],
+    wav(np.stack([EIGHT_BITS] * 2, axis=1)): [
+        ("stereo sound", "2 channels"),
+        ("8-bit sound", "8-bit samples"),
+    ],
+}
+
+
+@pytest.mark.parametrize("skip_faulty", [False, True])
+@pytest.mark.parametrize(
+    ("content", "expected"), CONVERTED.items(), ids=map(str, CONVERTED.values())
+)
+def test_other_widths_and_channels_are_loaded_and_reported(
+    tmp_path, content, expected, skip_faulty
+):
+    make(tmp_path, {"audio/mug.wav": content})
+    faults = check_folder(tmp_path)
+    assert places(faults) == [
+        ("audio/mug.wav", None, None, value, kind) for kind, value in expected
+    ]
+    assert all(fault.converted for fault in faults)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = load_folder(tmp_path, skip_faulty=skip_faulty)
+    assert [each.message.faults for each in caught] == [faults] * bool(faults)
+    np.testing.assert_array_equal(data.modalities["audio"][0][:5], SOUND)
+
+
+def test_what_is_converted_is_told_apart_from_what_is_left_out(tmp_path):
+    stereo = wav(np.stack([SOUND] * 2, axis=1))
+    files = {f"audio/{name}.wav": stereo for name in ("mug", "bowl")}
+    make(tmp_path, files | {"audio/lamp.wav": wav(EIGHT_BITS)})
+    left_out = ("audio/bowl.wav", None, None, "bowl", "unknown item")
+    converted = [
+        ("audio/lamp.wav", None, None, "8-bit samples", "8-bit sound"),
+        ("audio/mug.wav", None, None, "2 channels", "stereo sound"),
+    ]
+    assert places(check_folder(tmp_path)) == [left_out, *converted]
+    with pytest.raises(FolderError) as error:
+        load_folder(tmp_path)
+    assert places(error.value.faults) == [left_out]
+    with pytest.warns(FolderWarning) as caught:
+        data = load_folder(tmp_path, skip_faulty=True)
+    (warning,) = caught
+    assert str(warning.message) == (
+        "Left out because of 1 fault:\n"
+        "unknown item (1)\n"
+        "  audio/bowl.wav: 'bowl'. Not in items.csv: add it there, or remove it here.\n"
+        "Converted because of 2 faults:\n"
+        "8-bit sound (1)\n"
+        "  audio/lamp.wav: '8-bit samples'. Expected 16-bit integers. They are scaled to these: "
+        "save the sound as 16-bit PCM to avoid it.\n"
+        "stereo sound (1)\n"
+        "  audio/mug.wav: '2 channels'. Expected one channel. Their mean is taken: "
+        "save the sound as mono to avoid it."
+    )
+    assert data.modalities["audio"].present.all()
+
+
+def test_what_is_converted_is_not_what_stops(tmp_path):
+    make(tmp_path, {"interactions.csv": "", "audio/mug.wav": wav(EIGHT_BITS)})
+    with pytest.raises(FolderError) as caught:
+        load_folder(tmp_path)
+    assert places(caught.value.faults) == [("interactions.csv", None, None, None, "empty file")]
 
 
 def test_channels_are_averaged_and_loud_floats_clipped(tmp_path):
     left_right = np.array([[100, 300], [-32768, 32767]], np.int16)
-    np.testing.assert_array_equal(load_audio(tmp_path, wav(left_right))[:2], [200, 0])
+    with pytest.warns(FolderWarning, match="Their mean is taken"):
+        samples = load_audio(tmp_path, wav(left_right))
+    np.testing.assert_array_equal(samples[:2], [200, 0])
     loud = np.array([-3.0, 0.5, 3.0], np.float32)
-    np.testing.assert_array_equal(load_audio(tmp_path, wav(loud))[:3], [-32768, 16384, 32767])
+    with pytest.warns(FolderWarning, match="cut off beyond ±1"):
+        samples = load_audio(tmp_path, wav(loud))
+    np.testing.assert_array_equal(samples[:3], [-32768, 16384, 32767])
 
 
 def test_samples_that_are_no_numbers(tmp_path):
+    make(tmp_path, {"audio/mug.wav": wav(np.array([0, np.nan], np.float32))})
+    with pytest.warns(FolderWarning, match="32-bit float"):
+        data = load_folder(tmp_path)
     with pytest.raises(FolderError, match=r"audio/mug\.wav.*NaN"):
-        load_audio(tmp_path, wav(np.array([0, np.nan], np.float32)))
+        data.modalities["audio"][0]
 
 
 def load_video(folder, name, content, **options):

@@ -19,7 +19,7 @@ class Modality:
             array of shape `(len(items), *shape)`.
         shape: shape of one item's content, such as `(64, 64, 3)`; `()` for text.
         dtype: NumPy dtype of the content; `object` for text, whose values are `str`.
-        rate: samples a second of audio, frames a second of video, else None.
+        rate: samples a second of audio; frames a second of video, None if sampled otherwise.
 
     Example:
 

@@ -93,12 +93,31 @@ def decode_image(path, size):
 def check_audio(path):
     """Raise an error unless `path` holds uncompressed sound in WAV form, of any width.
 
+    Returns:
+        List of what `decode_audio` will convert, each a tuple of strings: kind, message, value.
+        It is empty for one channel of 16-bit integers.
+
     Raises:
         MediaError: if it is empty, truncated, compressed, of another format, or of a rate
             outside 1,000 to 384,000 Hz.
     """
     with open(path, "rb") as file:
-        _wav_header(file)
+        wav = _wav_header(file)
+    conversions = []
+    if wav.channels != 1:
+        kind = "stereo sound" if wav.channels == 2 else "multichannel sound"
+        message = "Expected one channel. Their mean is taken: save the sound as mono to avoid it"
+        conversions.append((kind, message, f"{wav.channels} channels"))
+    if wav.width != 2:
+        form = f"{8 * wav.width}-bit{' float' if wav.is_float else ''}"
+        done = "scaled" if wav.width == 1 else "rounded"
+        beyond = " and cut off beyond ±1" if wav.is_float else ""
+        message = (
+            f"Expected 16-bit integers. They are {done} to these{beyond}: "
+            "save the sound as 16-bit PCM to avoid it"
+        )
+        conversions.append((f"{form} sound", message, f"{form} samples"))
+    return conversions
 
 
 def decode_audio(path, rate, n_samples):
