@@ -9,45 +9,47 @@ _NEVER = -1e9
 
 
 def softmax_loss(
-    similarities,
-    positives,
+    positive,
+    negatives,
     *,
     temperature=1.0,
     log_q=None,
     mask=None,
     hard_negatives=None,
 ):
-    r"""Return the cross-entropy of each query's positive among its candidates.
+    r"""Return the cross-entropy of a query's positives, each against the query's negatives.
 
-    The steps are taken in one order, and no other order is right: similarities are divided by the
+    The steps are taken in one order, and no other order is right: scores are divided by the
     temperature; the sampling correction is subtracted; what is masked leaves; the hardest
     negatives of the rest are kept; cross-entropy.
 
-    .. math:: \ell_b = -\log \frac{e^{z_{b p_b}}}{e^{z_{b p_b}} + \sum_{c \in N_b} e^{z_{bc}}},
-        \qquad z_{bc} = \frac{s_{bc}}{\tau} - \log Q_c
+    .. math:: \ell_{bt} = -\log \frac{e^{z_{bt}}}{e^{z_{bt}} + \sum_{c \in N_b} e^{z_{bc}}},
+        \qquad z_{bt} = \frac{s_{bt}}{\tau}, \quad z_{bc} = \frac{s_{bc}}{\tau} - \log Q_c
 
-    where :math:`N_b` are the query's negatives. Computed in float32 whatever the inputs are.
+    A positive is there for certain and not by sampling, so it is not corrected. Computed in
+    float32 whatever the inputs are.
 
     Args:
-        similarities: tensor of shape `(batch, candidates)`.
-        positives: int tensor of shape `(batch,)`, the column of each query's positive.
+        positive: tensor of shape `(batch,)` or `(batch, positives)`, the scores of items that the
+            users chose.
+        negatives: tensor of shape `(batch, candidates)`, the scores of the candidates from which
+            each query's negatives come.
         temperature: positive number or scalar tensor, :math:`\tau`.
-        log_q: tensor of shape `(candidates,)`, the logarithm of each candidate's probability, or
-            expected count, of being sampled, which corrects for popular candidates being sampled
-            more often; None where all candidates are there.
-        mask: bool tensor of shape `(batch, candidates)`; True where a candidate is not a
-            negative, being another of the user's positives or the positive once more. The
-            positive itself stays in any case.
+        log_q: tensor of shape `(candidates,)`, the logarithm of how often each candidate is
+            expected to be among the negatives, by which popular ones are sampled more often; None
+            where all candidates are there.
+        mask: bool tensor of shape `(batch, candidates)`; True where a candidate is no negative,
+            since it is one of the user's positives or stands in another column too.
         hard_negatives: int; the number of negatives, those with the largest :math:`z`, that are
             kept; by default all.
 
     Returns:
-        float32 tensor of shape `(batch,)`.
+        float32 tensor of the shape of `positive`.
 
     Example:
 
     >>> import numpy as np
-    >>> loss = softmax_loss(np.zeros((1, 4)), np.array([2]))
+    >>> loss = softmax_loss(np.zeros(1), np.zeros((1, 3)))
     >>> round(float(loss[0]), 4)  # log 4
     1.3863
 
@@ -55,16 +57,19 @@ def softmax_loss(
         X. Yi and others: Sampling-bias-corrected neural modeling for large corpus item
         recommendations. RecSys 2019, https://doi.org/10.1145/3298689.3346996
     """
-    logits = ops.cast(similarities, "float32") / ops.cast(temperature, "float32")
+    temperature = ops.cast(temperature, "float32")
+    positive = ops.cast(positive, "float32") / temperature
+    negatives = ops.cast(negatives, "float32") / temperature
     if log_q is not None:
-        logits = logits - ops.cast(log_q, "float32")
-    is_positive = ops.cast(ops.one_hot(positives, ops.shape(logits)[1]), "bool")
-    positive = ops.sum(ops.where(is_positive, logits, 0.0), axis=1, keepdims=True)
-    left_out = is_positive if mask is None else ops.logical_or(is_positive, mask)
-    negatives = ops.where(left_out, _NEVER, logits)
+        negatives = negatives - ops.cast(log_q, "float32")
+    if mask is not None:
+        negatives = ops.where(mask, _NEVER, negatives)
     if hard_negatives is not None:
         negatives, _ = ops.top_k(negatives, hard_negatives)
-    return ops.logsumexp(ops.concatenate([positive, negatives], axis=1), axis=1) - positive[:, 0]
+    rest = ops.logsumexp(negatives, axis=1)
+    if len(positive.shape) == 2:
+        rest = rest[:, None]
+    return ops.softplus(rest - positive)
 
 
 def bpr_loss(positive, negative):

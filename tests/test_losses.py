@@ -9,20 +9,20 @@ from keras_rs.layers import HardNegativeMining, SamplingProbabilityCorrection
 from mmrec_tf.losses import bpr_loss, softmax_loss
 
 RNG = np.random.default_rng(0)
-SCORES = RNG.normal(size=(4, 7)).astype("float32")
-POSITIVES = np.array([3, 0, 6, 3])
+POSITIVE = RNG.normal(size=(4, 2)).astype("float32")
+NEGATIVES = RNG.normal(size=(4, 7)).astype("float32")
 
 
-def by_hand(scores, positives, temperature=1.0, log_q=None, mask=None, hard_negatives=None):
+def by_hand(positive, negatives, temperature=1.0, log_q=None, mask=None, hard_negatives=None):
     """The definition, one query at a time, in float64."""
     losses = []
-    for row, p in enumerate(positives):
-        z = scores[row].astype("float64") / temperature
+    for row, scores in enumerate(negatives.astype("float64") / temperature):
         if log_q is not None:
-            z = z - log_q
-        negatives = [c for c in range(len(z)) if c != p and not (mask is not None and mask[row, c])]
-        negatives = sorted((z[c] for c in negatives), reverse=True)[:hard_negatives]
-        losses.append(np.log(np.exp(z[p]) + np.sum(np.exp(negatives))) - z[p])
+            scores = scores - log_q
+        kept = [z for c, z in enumerate(scores) if mask is None or not mask[row, c]]
+        kept = sorted(kept, reverse=True)[:hard_negatives]
+        z = positive[row].astype("float64") / temperature
+        losses.append(np.log(np.exp(z) + np.sum(np.exp(kept))) - z)
     return np.array(losses)
 
 
@@ -37,22 +37,28 @@ OPTIONS = {
 @pytest.mark.parametrize("values", list(itertools.product(*OPTIONS.values())))
 def test_definition(values):
     options = dict(zip(OPTIONS, values, strict=True))
-    loss = softmax_loss(SCORES, POSITIVES, **options)
-    np.testing.assert_allclose(loss, by_hand(SCORES, POSITIVES, **options), rtol=1e-5, atol=1e-5)
+    expected = by_hand(POSITIVE, NEGATIVES, **options)
+    loss = softmax_loss(POSITIVE, NEGATIVES, **options)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-5)
+    loss = softmax_loss(POSITIVE[:, 1], NEGATIVES, **options)
+    np.testing.assert_allclose(loss, expected[:, 1], rtol=1e-5, atol=1e-5)
 
 
 def test_agrees_with_keras():
-    expected = keras.losses.sparse_categorical_crossentropy(POSITIVES, SCORES, from_logits=True)
-    np.testing.assert_allclose(softmax_loss(SCORES, POSITIVES), expected, rtol=1e-6)
+    logits = np.hstack([POSITIVE[:, :1], NEGATIVES])
+    labels = np.zeros(4)
+    expected = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    np.testing.assert_allclose(softmax_loss(POSITIVE[:, 0], NEGATIVES), expected, rtol=1e-6)
 
 
 def test_agrees_with_keras_rs():
     q = RNG.dirichlet(np.ones(7)).astype("float32")
-    logits = SamplingProbabilityCorrection(epsilon=1e-9)(SCORES, q)
-    labels = np.eye(7, dtype="float32")[POSITIVES]
+    corrected = SamplingProbabilityCorrection(epsilon=1e-9)(NEGATIVES, q)
+    logits = keras.ops.concatenate([POSITIVE[:, :1], corrected], axis=1)
+    labels = np.eye(8, dtype="float32")[np.zeros(4, int)]
     mined, mined_labels = HardNegativeMining(3)(logits, labels)
     expected = keras.losses.categorical_crossentropy(mined_labels, mined, from_logits=True)
-    loss = softmax_loss(SCORES, POSITIVES, log_q=np.log(q), hard_negatives=3)
+    loss = softmax_loss(POSITIVE[:, 0], NEGATIVES, log_q=np.log(q), hard_negatives=3)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
@@ -64,14 +70,13 @@ def test_sampling_correction_makes_the_gradient_unbiased():
     q /= q.sum()
 
     def gradient(correct):
-        candidates = np.append(0, rng.choice(n_items, n_drawn, p=q))  # Item 0 is the positive.
-        log_q = np.log(n_drawn * q[candidates]) if correct else np.zeros(n_drawn + 1)
-        log_q[0] = 0  # It is there for certain.
-        mask = np.append(False, candidates[1:] == 0)[None]
+        drawn = rng.choice(n_items, n_drawn, p=q)
+        log_q = np.log(n_drawn * q[drawn]) if correct else None
         variable = tf.Variable(scores)
-        with tf.GradientTape() as tape:
-            similarities = tf.gather(variable, candidates)[None]
-            loss = softmax_loss(similarities, np.array([0]), log_q=log_q, mask=mask)
+        with tf.GradientTape() as tape:  # Item 0 is the positive.
+            loss = softmax_loss(
+                variable[:1], tf.gather(variable, drawn)[None], log_q=log_q, mask=(drawn == 0)[None]
+            )
         return tf.convert_to_tensor(tape.gradient(loss, variable)).numpy()
 
     expected = np.exp(scores) / np.exp(scores).sum() - np.eye(n_items)[0]
@@ -82,30 +87,31 @@ def test_sampling_correction_makes_the_gradient_unbiased():
 
 
 def test_masked_candidates_have_no_gradient():
-    scores = tf.Variable(SCORES)
+    negatives = tf.Variable(NEGATIVES)
+    positive = tf.Variable(POSITIVE)
     mask = np.zeros((4, 7), bool)
     mask[:, 1] = True
     with tf.GradientTape() as tape:
-        loss = softmax_loss(scores, POSITIVES, mask=mask)
-    gradient = tape.gradient(loss, scores).numpy()
-    assert gradient[0, 1] == 0  # masked
-    assert gradient[1, 1] == 0
-    assert np.all(gradient[np.arange(4), POSITIVES] < 0)
-    np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-6)
+        loss = softmax_loss(positive, negatives, mask=mask)
+    of_negatives, of_positive = tape.gradient(loss, [negatives, positive])
+    assert np.all(of_negatives.numpy()[:, 1] == 0)
+    assert np.all(of_negatives.numpy()[:, [0, 2, 3, 4, 5, 6]] > 0)
+    total = of_negatives.numpy().sum(axis=1) + of_positive.numpy().sum(axis=1)
+    np.testing.assert_allclose(total, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_computed_in_float32(dtype):
-    scores = keras.ops.cast(SCORES * 100, dtype)
+    positive, negatives = (keras.ops.cast(x * 100, dtype) for x in (POSITIVE, NEGATIVES))
     mask = np.ones((4, 7), bool)
     mask[:, [0, 3]] = False
-    loss = softmax_loss(scores, POSITIVES, temperature=0.01, mask=mask, log_q=np.full(7, -30.0))
+    loss = softmax_loss(positive, negatives, temperature=0.01, mask=mask, log_q=np.full(7, -30.0))
     assert keras.backend.standardize_dtype(loss.dtype) == "float32"
     assert np.all(np.isfinite(loss))
 
 
-def test_all_masked_is_no_loss():
-    loss = softmax_loss(SCORES, POSITIVES, mask=np.ones((4, 7), bool))
+def test_no_negatives_is_no_loss():
+    loss = softmax_loss(POSITIVE, NEGATIVES, mask=np.ones((4, 7), bool))
     np.testing.assert_array_equal(loss, 0)
 
 
