@@ -8,7 +8,7 @@ modality plays no part: neither a score nor a gradient depends on it.
 import keras
 from keras import ops
 
-__all__ = ["AttentionFusion", "ConcatFusion", "GatedFusion", "ModalityDropout"]
+__all__ = ["AttentionFusion", "ConcatFusion", "GatedFusion", "LateFusion", "ModalityDropout"]
 
 
 class _Fusion(keras.layers.Layer):
@@ -165,6 +165,34 @@ class AttentionFusion(_Fusion):
         # In float32: far below every score, and still finite.
         scores = ops.cast(ops.sum(self.key(rows) * self.query, axis=-1), "float32")
         return ops.softmax(ops.where(here, scores, -1e9), axis=-1)
+
+
+@keras.saving.register_keras_serializable("mmrec_tf")
+class LateFusion(_Fusion):
+    r"""Add the modalities' vectors, so that an item's score is the sum of theirs.
+
+    .. math:: q \cdot \sum_m W_m x_m = \sum_m q \cdot W_m x_m
+
+    Each modality is scored by itself and the scores are added, late; none changes what another
+    one says. Linear, so few weights are learned, which few data can tell.
+
+    Args:
+        dim: length of the vectors, of each modality's projection and of the result.
+
+    Call arguments:
+        vectors: dict from a modality's name to a tensor of shape `(batch, its dim)`.
+        present: dict from the same names to bool tensors of shape `(batch,)`.
+
+    Returns:
+        Tensor of shape `(batch, dim)`.
+
+    References:
+        C. Snoek, M. Worring, A. Smeulders: Early versus late fusion in semantic video analysis.
+        ACM Multimedia 2005, https://doi.org/10.1145/1101149.1101236
+    """
+
+    def call(self, vectors, present):
+        return ops.sum(self._project(vectors, present), axis=1)
 
 
 @keras.saving.register_keras_serializable("mmrec_tf")

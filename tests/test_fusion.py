@@ -3,9 +3,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmrec_tf.fusion import AttentionFusion, ConcatFusion, GatedFusion, ModalityDropout
+from mmrec_tf.fusion import (
+    AttentionFusion,
+    ConcatFusion,
+    GatedFusion,
+    LateFusion,
+    ModalityDropout,
+)
 
-FUSIONS = [ConcatFusion, GatedFusion, AttentionFusion]
+FUSIONS = [ConcatFusion, GatedFusion, AttentionFusion, LateFusion]
 RNG = np.random.default_rng(0)
 VECTORS = {
     "text": RNG.normal(size=(6, 5)).astype("float32"),
@@ -158,3 +164,18 @@ def test_faults_are_named(fusion_class):
         layer(some, PRESENT)
     with pytest.raises(ValueError, match=r"`rate` in \[0, 1\). Received: 1"):
         ModalityDropout(1)
+
+
+def test_late_fusion_adds_scores_and_modalities_do_not_interact():
+    keras.utils.set_random_seed(0)
+    late = LateFusion(8)
+    late(VECTORS, ALL)
+    query = RNG.normal(size=8).astype("float32")
+    alone = [
+        np.array(VECTORS[name] @ late.projections[name].kernel + late.projections[name].bias)
+        @ query
+        for name in VECTORS
+    ]
+    np.testing.assert_allclose(
+        np.array(late(VECTORS, ALL)) @ query, sum(alone), rtol=1e-4, atol=1e-5
+    )
