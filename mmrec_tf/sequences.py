@@ -1,5 +1,7 @@
 """Users' interactions as sequences in time: what two towers are asked with and learn from."""
 
+import itertools
+
 import numpy as np
 
 __all__ = ["histories", "next_items_data"]
@@ -36,7 +38,7 @@ def histories(dataset, interactions, *, length):
 
 
 def next_items_data(
-    dataset, interactions, *, history_length, n_targets, batch_size, seed=0, passes=1
+    dataset, interactions, *, history_length, n_targets, batch_size, seed=0, passes=1, step=None
 ):
     """Stream examples that ask what a user chose next.
 
@@ -54,11 +56,15 @@ def next_items_data(
             draw anew.
         seed: non-negative int; another seed draws other users and cuts.
         passes: number of passes that make one epoch.
+        step: function without arguments that returns how many batches a model has learned from,
+            such as `lambda: model.optimizer.iterations`. Then an epoch's draws depend on that
+            alone, so that a training that was interrupted goes on with the data that it would
+            have had. By default, each iteration draws anew.
 
     Returns:
-        `tf.data.Dataset` of dicts: `history`, int32 of shape `(batch_size, history_length)`, as
-        `histories` gives it, and `targets`, int32 of shape `(batch_size, n_targets)`, -1 where
-        there are no more. Each iteration draws anew.
+        `tf.data.Dataset` of dicts: `user`, int32 of shape `(batch_size,)`; `history`, int32 of
+        shape `(batch_size, history_length)`, as `histories` gives it; `targets`, int32 of shape
+        `(batch_size, n_targets)`, -1 where there are no more.
 
     Raises:
         ValueError: if fewer than `batch_size` users have two interactions.
@@ -76,27 +82,30 @@ def next_items_data(
     padded = np.full((len(sequences), sizes.max()), -1, np.int32)
     for user, sequence in enumerate(sequences):
         padded[user, : len(sequence)] = sequence
-    draws = iter(range(2**62))
+    n_batches = passes * (len(users) // batch_size)
+    epochs = itertools.count()
 
     def batches():
-        for _ in range(passes):
-            rng = np.random.default_rng([seed, next(draws)])
+        epoch = next(epochs) if step is None else int(step()) // n_batches
+        for number in range(epoch * passes, (epoch + 1) * passes):
+            rng = np.random.default_rng([seed, number])
             order = rng.permutation(users)
             for start in range(0, len(order) - batch_size + 1, batch_size):
                 batch = order[start : start + batch_size]
                 cut = np.floor(sizes[batch] * rng.uniform(0.5, 0.95, batch_size)).astype(int)
                 cut = np.maximum(cut, 1)[:, None]
                 yield {
+                    "user": batch.astype(np.int32),
                     "history": _columns(padded, batch, cut - 1 - np.arange(history_length)),
                     "targets": _columns(padded, batch, cut + np.arange(n_targets)),
                 }
 
     signature = {
+        "user": tf.TensorSpec((batch_size,), tf.int32),
         "history": tf.TensorSpec((batch_size, history_length), tf.int32),
         "targets": tf.TensorSpec((batch_size, n_targets), tf.int32),
     }
     stream = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    n_batches = passes * (len(users) // batch_size)
     return stream.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
 
 
