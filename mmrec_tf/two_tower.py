@@ -211,7 +211,8 @@ class CandidateTower(keras.layers.Layer):
                 if not encoder.built:
                     encoder.build(content[name])
                 content[name] = encoder.compute_output_shape(content[name])
-            self.fusion.build(content)
+            if not self.fusion.built:
+                self.fusion.build(content)
             if not self.normalize:
                 self.bias_from_content = _linear(self, 1, (None, self.dim), "bias_from_content")
         if "features" in items_shape:
@@ -411,10 +412,14 @@ class TwoTower(keras.Model):
         )
 
     def build(self, inputs_shape):
-        content = self._history_table()
-        self.query_tower.build(inputs_shape, None if content is None else content.shape)
-        everything = self._item_inputs(np.arange(self.n_items))
-        self.candidate_tower.build(keras.tree.map_structure(lambda x: tuple(x.shape), everything))
+        # A loaded model's towers are built already.
+        if not self.query_tower.built:
+            content = self._history_table()
+            self.query_tower.build(inputs_shape, None if content is None else content.shape)
+        if not self.candidate_tower.built:
+            items = self._item_inputs(np.arange(1))
+            shapes = keras.tree.map_structure(lambda x: (None, *x.shape[1:]), items)
+            self.candidate_tower.build(shapes)
 
     def call(self, inputs, training=False):
         return self.query_tower(inputs, self._history_table(), training=training)
@@ -478,7 +483,8 @@ class TwoTower(keras.Model):
             n = ops.shape(candidates)[0]
             drawn = keras.random.randint(ops.shape(targets), 0, n, seed=self.seed_generator)
             negative = ops.take_along_axis(scores, drawn, axis=1)
-            losses = bpr_loss(positive / temperature, negative / temperature)
+            pairs = (ops.reshape(x / temperature, (-1,)) for x in (positive, negative))
+            losses = ops.reshape(bpr_loss(*pairs), ops.shape(targets))
             is_negative = ops.logical_not(ops.take_along_axis(excluded, drawn, axis=1))
             weights = weights * ops.cast(is_negative, "float32")
         else:
@@ -535,6 +541,22 @@ class TwoTower(keras.Model):
         """
         vectors = self.predict(queries, batch_size=1024, verbose=0)
         return np.asarray(vectors, np.float32) @ self.candidate_vectors().T
+
+    def _random_states(self):
+        return [v for v in self.variables if v.name == "seed_generator_state"]
+
+    def save_own_variables(self, store):
+        """Save the states of all random generators too: Keras forgets them, and resumes others."""
+        super().save_own_variables(store)
+        for number, state in enumerate(self._random_states()):
+            store[f"random_{number}"] = state
+
+    def load_own_variables(self, store):
+        """Load what `save_own_variables` has saved."""
+        names = [name for name in store.keys() if not name.startswith("random_")]
+        super().load_own_variables({name: store[name] for name in names})
+        for number, state in enumerate(self._random_states()):
+            state.assign(store[f"random_{number}"])
 
     def get_config(self):
         def specs(tables):
