@@ -553,7 +553,7 @@ class TwoTower(keras.Model):
 
     def load_own_variables(self, store):
         """Load what `save_own_variables` has saved."""
-        names = [name for name in store.keys() if not name.startswith("random_")]
+        names = [name for name in list(store.keys()) if not name.startswith("random_")]
         super().load_own_variables({name: store[name] for name in names})
         for number, state in enumerate(self._random_states()):
             state.assign(store[f"random_{number}"])

@@ -9,6 +9,7 @@ from mmrec_tf.encoders.training import (
     random_flip,
     random_shift,
     train_encoder,
+    train_encoders,
 )
 
 
@@ -103,6 +104,39 @@ def test_too_few_items():
     content, targets = toy(8)
     with pytest.raises(ValueError, match=r"at least `batch_size` = 64 items[^\n]*Received: 8"):
         train_encoder(Scaled(), content, targets, np.ones(8))
+
+
+def test_together_encoders_share_out_what_there_is_to_explain():
+    content, targets = toy()
+    # Each modality knows one half of the targets alone.
+    parts = {"first": content[:, :1], "second": content[:, 1:]}
+    keras.utils.set_random_seed(0)
+    encoders = {name: Scaled() for name in parts}
+    model = train_encoders(
+        encoders, parts, targets, np.ones(64), epochs=80, batch_size=16, learning_rate=0.02
+    )
+    said = model.predict(parts, verbose=0)
+    assert set(said) == {"first", "second"}
+    assert np.mean((said["first"] + said["second"] - targets) ** 2) < 0.05
+    assert np.var(said["first"][:, 0]) > 10 * np.var(said["second"][:, 0])
+    assert model.history.history["loss"][-1] < 0.05
+
+
+def test_together_augmentation_is_by_name():
+    content, targets = toy()
+    seen = []
+
+    def spy(batch):
+        seen.append(batch.shape)
+        return batch
+
+    parts = {"a": content, "b": content[:, :1]}
+    train_encoders(
+        {"a": Scaled(), "b": Scaled()}, parts, targets, np.ones(64), epochs=1, augment={"b": spy}
+    )
+    assert {tuple(shape[1:]) for shape in seen} == {(1,)}
+    with pytest.raises(ValueError, match="each of the `encoders`"):
+        train_encoders({"a": Scaled()}, parts, targets, np.ones(64))
 
 
 def test_flip_mirrors_whole_items_half_of_the_time():

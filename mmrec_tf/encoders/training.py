@@ -9,7 +9,13 @@ import numpy as np
 
 from mmrec_tf.baselines import ImplicitALS
 
-__all__ = ["collaborative_targets", "random_flip", "random_shift", "train_encoder"]
+__all__ = [
+    "collaborative_targets",
+    "random_flip",
+    "random_shift",
+    "train_encoder",
+    "train_encoders",
+]
 
 
 def collaborative_targets(dataset, interactions, *, factors=48, seed=0):
@@ -86,6 +92,84 @@ def train_encoder(
     Raises:
         ValueError: if there are fewer items than make one batch.
     """
+    keras.utils.set_random_seed(seed)
+    content = np.asarray(content)
+    inputs = keras.Input(content.shape[1:], dtype=content.dtype.name)
+    model = keras.Model(inputs, _head(encoder(inputs), targets, dropout, seed))
+    _fit(model, content, targets, weights, epochs, batch_size, learning_rate, augment, seed)
+    return model
+
+
+def train_encoders(
+    encoders,
+    content,
+    targets,
+    weights,
+    *,
+    epochs=20,
+    batch_size=64,
+    learning_rate=0.002,
+    dropout=0.0,
+    augment=None,
+    seed=0,
+):
+    """Train the encoders of several modalities together, to predict the items' targets in sum.
+
+    Otherwise as `train_encoder`. To one modality alone, what the others say of an item is noise.
+    Together each has to explain only what the others leave, and learns it from fewer items.
+
+    Args:
+        encoders: dict from a modality's name to its encoder.
+        content: dict from the same names to arrays of shape `(n_items, *shape)`; every item that
+            has a weight needs all of them.
+        targets: array of shape `(n_items, factors)`.
+        weights: array of shape `(n_items,)`.
+        epochs: number of passes over the items.
+        batch_size: items a step.
+        learning_rate: of the first step.
+        dropout: probability of dropping a number of an encoder's vectors, while training.
+        augment: dict from names to functions of a batch; a modality may be left out.
+        seed: int.
+
+    Returns:
+        `keras.Model` from a dict of content to a dict of what each modality adds, arrays of shape
+        `(n_items, factors)`, whose sum predicts the targets. Its `history` holds the losses.
+
+    Raises:
+        ValueError: if content and encoders have other names, or there are fewer items than make
+            one batch.
+    """
+    if set(content) != set(encoders):
+        raise ValueError(
+            "Expected `content` for each of the `encoders`. "
+            f"Received: {sorted(content)} and {sorted(encoders)}."
+        )
+    keras.utils.set_random_seed(seed)
+    names = sorted(encoders)
+    content = {name: np.asarray(content[name]) for name in names}
+    inputs = {
+        name: keras.Input(content[name].shape[1:], dtype=content[name].dtype.name, name=name)
+        for name in names
+    }
+    parts = {name: _head(encoders[name](inputs[name]), targets, dropout, seed) for name in names}
+    whole = keras.Model(inputs, sum(parts.values()))
+    steps = {name: (augment or {}).get(name, lambda batch: batch) for name in names}
+
+    def augment_all(batch):
+        return {name: step(batch[name]) for name, step in steps.items()}
+
+    _fit(whole, content, targets, weights, epochs, batch_size, learning_rate, augment_all, seed)
+    model = keras.Model(inputs, parts)
+    model.history = whole.history
+    return model
+
+
+def _head(vectors, targets, dropout, seed):
+    hidden = keras.layers.Dropout(dropout, seed=seed)(keras.ops.relu(vectors))
+    return keras.layers.Dense(targets.shape[1])(hidden)
+
+
+def _fit(model, content, targets, weights, epochs, batch_size, learning_rate, augment, seed):
     import tensorflow as tf  # Here, so that targets can be had without waiting for TensorFlow.
 
     items = np.flatnonzero(weights)
@@ -94,22 +178,20 @@ def train_encoder(
             f"Expected at least `batch_size` = {batch_size} items with a weight. "
             f"Received: {len(items)}."
         )
-    keras.utils.set_random_seed(seed)
-    content = np.asarray(content)
-    inputs = keras.Input(content.shape[1:], dtype=content.dtype.name)
-    hidden = keras.layers.Dropout(dropout, seed=seed)(keras.ops.relu(encoder(inputs)))
-    model = keras.Model(inputs, keras.layers.Dense(targets.shape[1], name="targets")(hidden))
     steps = epochs * (len(items) // batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01), "mse", jit_compile=False)
-    parts = (content[items], targets[items], np.asarray(weights)[items])
+    parts = (
+        keras.tree.map_structure(lambda values: values[items], content),
+        targets[items],
+        np.asarray(weights)[items],
+    )
     data = tf.data.Dataset.from_tensor_slices(parts).shuffle(len(items), seed=seed)
     data = data.batch(batch_size, drop_remainder=True)
     if augment is not None:
         data = data.map(lambda x, y, weight: (augment(x), y, weight))
     # Keras warns of shuffling what is shuffled already.
     model.fit(data.prefetch(2), epochs=epochs, shuffle=False, verbose=0)
-    return model
 
 
 def random_flip(content, *, axes):
