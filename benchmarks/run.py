@@ -12,7 +12,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks import ours, peers, protocol, render
+from benchmarks import ours, peers, protocol, render, two_towers
 from mmrec_tf import load_movielens_100k
 from mmrec_tf.evaluation import paired_bootstrap
 
@@ -20,6 +20,8 @@ RESULTS = Path(__file__).parent / "results" / "movielens_100k.json"
 PAGE = Path(__file__).parents[1] / "book" / "benchmarks.md"
 PACKAGES = (
     "mmrec_tf",
+    "tensorflow",
+    "keras",
     "numpy",
     "scipy",
     "pandas",
@@ -41,11 +43,20 @@ def main():
     with threadpool_limits(1):
         questions = [
             answer(
-                protocol.warm_question(dataset), ours.warm_baselines() + peers.warm_peers(facts)
+                protocol.warm_question(dataset),
+                [
+                    *ours.warm_baselines(),
+                    *peers.warm_peers(facts),
+                    two_towers.warm_two_tower(),
+                ],
             ),
             answer(
                 protocol.cold_question(dataset),
-                ours.cold_baselines(facts, texts) + peers.cold_peers(facts),
+                [
+                    *ours.cold_baselines(facts, texts),
+                    *peers.cold_peers(facts),
+                    two_towers.cold_two_tower(facts, texts),
+                ],
             ),
         ]
     results = {
@@ -71,13 +82,15 @@ def answer(question, contenders):
         key = (contender.library, contender.name)
         tried = protocol.tune(contender, question)
         options = tried[0]["options"]
-        evaluations[key], seconds[key] = protocol.measure(contender, options, question)
+        measured = protocol.measure(contender, options, question)
+        evaluations[key], by_seed, seconds[key] = measured
         summary = evaluations[key].summary(seed=protocol.SEED).loc[METRICS]
         rows.append(
             {
                 "library": contender.library,
                 "name": contender.name,
                 "options": options,
+                "by_seed": [round(value, 5) for value in by_seed],
                 "test": {name: rounded(row) for name, row in summary.iterrows()},
                 "grid": [rounded(setting) for setting in tried],
             }

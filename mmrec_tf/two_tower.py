@@ -517,30 +517,26 @@ class TwoTower(keras.Model):
 
     def candidate_vectors(self, *, batch_size=1024):
         """Return the vectors of all items, a float32 array of shape `(n_items, width)`."""
-        parts = [
-            ops.convert_to_numpy(
-                self.candidate_tower(
-                    self._item_inputs(
-                        np.arange(start, min(start + batch_size, self.n_items), dtype=np.int32)
-                    ),
-                    training=False,
-                )
-            )
-            for start in range(0, self.n_items, batch_size)
-        ]
-        return np.concatenate(parts).astype(np.float32)
+        everything = np.arange(self.n_items, dtype=np.int32)
+        return _in_batches(
+            lambda items: self.candidate_tower(self._item_inputs(items), training=False),
+            everything,
+            batch_size,
+        )
 
-    def scores(self, queries):
+    def scores(self, queries, *, batch_size=1024):
         """Return the scores of all items for queries.
 
         Args:
             queries: dict of arrays, as `QueryTower` takes them.
+            batch_size: queries, and items, that are computed at a time.
 
         Returns:
             float32 array of shape `(n_queries, n_items)`.
         """
-        vectors = self.predict(queries, batch_size=1024, verbose=0)
-        return np.asarray(vectors, np.float32) @ self.candidate_vectors().T
+        # Not `predict`, which would compile a function for every model that is asked once.
+        vectors = _in_batches(lambda batch: self(batch, training=False), queries, batch_size)
+        return vectors @ self.candidate_vectors(batch_size=batch_size).T
 
     def _random_states(self):
         return [v for v in self.variables if v.name == "seed_generator_state"]
@@ -610,6 +606,17 @@ class TwoTower(keras.Model):
                 "Expected `history_content` to name content that is vectors. "
                 f"Received: {list(self.history_content)} of content {sorted(content)}."
             )
+
+
+def _in_batches(function, inputs, batch_size):
+    """Return the function's results for arrays, or a dict of them, as one float32 array."""
+    size = len(keras.tree.flatten(inputs)[0])
+    parts = []
+    for start in range(0, size, batch_size):
+        rows = slice(start, start + batch_size)
+        part = keras.tree.map_structure(lambda values, rows=rows: values[rows], inputs)
+        parts.append(ops.convert_to_numpy(function(part)).astype(np.float32))
+    return np.concatenate(parts)
 
 
 def _vectors(layer, n, dim, name):

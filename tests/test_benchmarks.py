@@ -64,7 +64,7 @@ def test_results_of_our_baselines_are_reproduced(name, model, contenders):
     question, ours_by_name = contenders[name]
     expected = QUESTIONS[name]
     (row,) = [r for r in expected["rows"] if (r["library"], r["name"]) == ("mmrec_tf", model)]
-    evaluation, _ = protocol.measure(ours_by_name[model], row["options"], question)
+    evaluation, _, _ = protocol.measure(ours_by_name[model], row["options"], question)
     assert len(evaluation.users) == expected["users"]
     assert evaluation.n_candidates == expected["candidates"]
     summary = evaluation.summary(seed=RESULTS["seed"])
