@@ -28,6 +28,9 @@ numerics: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-bench.txt
 	$(BIN)/python -W ignore -m benchmarks.run
+	$(BIN)/python -W ignore -m benchmarks.catalog
+	$(BIN)/python -W ignore -m benchmarks.speed
+	$(BIN)/python -m benchmarks.write_page
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter-lab

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 
-def page(results):
-    """Return the page, Markdown, of the results, the content of the JSON file."""
+def page(results, shop, speed):
+    """Return the page, Markdown, of the results, the contents of the three JSON files."""
     machine, versions = results["machine"], results["versions"]
     template = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
     return template.format(
@@ -13,8 +13,39 @@ def page(results):
         seed=results["seed"],
         versions=", ".join(f"{package} {version}" for package, version in versions.items()),
         machine=f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
+        shop=_shop(shop),
+        speed=_speed(speed),
         **{question["name"]: _section(question) for question in results["questions"]},
     )
+
+
+def _shop(shop):
+    adds = [
+        "{} {:.3f} [{:.3f},\u00a0{:.3f}]".format(name, gain["mean"], gain["low"], gain["high"])
+        for name, gain in shop["adds"].items()
+    ]
+    search = ["| tried | recall@20 |", "|---|---:|"]
+    search += [f"| {row['tried']} | {row['validation']:.3f} |" for row in shop["search"]]
+    return {
+        "candidates": shop["candidates"],
+        "users": f"{shop['users']:,}",
+        **{name: f"{shop[name]:.3f}" for name in ("chance", "all", "perfect")},
+        "share": f"{100 * shop['share']:.0f}\u00a0%",
+        "adds": ", ".join(adds),
+        "seconds": shop["seconds"],
+        "peak": shop["peak_gb"],
+        "search": "\n".join(search),
+    }
+
+
+def _speed(speed):
+    lines = ["| training | examples a second | ratio | memory, MB |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {row['name']} | {row['examples_per_second']:,.0f} | {row['ratio']:g} | "
+        f"{row['peak_mb']:,} |"
+        for row in speed["rows"]
+    ]
+    return {"table": "\n".join(lines), "dim": speed["dim"]}
 
 
 def _section(question):

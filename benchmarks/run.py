@@ -17,7 +17,6 @@ from mmrec_tf import load_movielens_100k
 from mmrec_tf.evaluation import paired_bootstrap
 
 RESULTS = Path(__file__).parent / "results" / "movielens_100k.json"
-PAGE = Path(__file__).parents[1] / "book" / "benchmarks.md"
 PACKAGES = (
     "mmrec_tf",
     "tensorflow",
@@ -70,7 +69,6 @@ def main():
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(render.page(results), encoding="utf-8")
     for question in questions:
         print("\n" + render.accuracy_table(question) + "\n\n" + render.detail_table(question))
 

@@ -71,7 +71,7 @@ def ours(dataset, train, *, negatives):
 
     def stream():
         return next_items_data(
-            dataset, train, history_length=200, n_targets=30, batch_size=128, passes=5
+            dataset, train, history_length=50, n_targets=100, batch_size=128, passes=5
         )
 
     examples = sum(int((batch["targets"].numpy() >= 0).sum()) for batch in stream())
@@ -117,7 +117,7 @@ def main():
     for row in rows:
         row["ratio"] = round(row["examples_per_second"] / first, 2)
         row["examples_per_second"] = float(f"{row['examples_per_second']:.2g}")
-    results = {"rows": rows, "machine": machine()}
+    results = {"rows": rows, "dim": DIM, "machine": machine()}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 

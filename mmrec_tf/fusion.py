@@ -68,7 +68,8 @@ class _Fusion(keras.layers.Layer):
 class ConcatFusion(_Fusion):
     """Concatenate the modalities' vectors and map them to one by a dense layer.
 
-    Sees every combination of modalities, and has as many weights for each.
+    A sum of one function a modality, as late fusion is, but not a linear one: modalities meet
+    only in a nonlinearity after it.
 
     Args:
         dim: length of the vectors, of each modality's projection and of the result.

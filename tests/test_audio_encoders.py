@@ -9,6 +9,7 @@ from mmrec_tf.encoders.audio import (
     RecurrentAudioEncoder,
     mel_filters,
 )
+from mmrec_tf.encoders.training import train_encoder
 
 LENGTH = 4096  # Samples: 7 frames.
 RNG = np.random.default_rng(0)
@@ -382,7 +383,18 @@ def test_convolutions_are_normalised_by_the_batch_in_training_alone():
     assert not np.allclose(layer(SOUNDS, training=True), inference, atol=1e-2)
     for old, variable in zip(before, layer.non_trainable_variables, strict=True):
         assert np.all(old != variable.numpy()), variable.path
-    # Ten batches are remembered, not a hundred.
-    for _ in range(50):
+    # Ten batches are remembered, not a hundred; the last normalisation waits for the others.
+    for _ in range(100):
         training = np.array(layer(SOUNDS, training=True))
     np.testing.assert_allclose(layer(SOUNDS), training, rtol=0.02, atol=0.02)
+
+
+def test_no_number_of_the_vectors_is_pushed_below_zero_for_every_sound():
+    # With 512 inputs to the last layer that are never negative, a few steps of training did.
+    hertz = np.geomspace(200, 2000, 64)
+    sounds = np.stack([tone(f, 1024 + 31 * 512, loudness=9000) for f in hertz])
+    targets = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    keras.utils.set_random_seed(0)
+    encoder = ConvolutionalAudioEncoder(dim=16)
+    train_encoder(encoder, sounds, targets, np.ones(64), epochs=12, batch_size=16)
+    assert np.all(np.any(np.array(encoder(sounds)) > 0, axis=0))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ours, protocol, render
+from benchmarks import ours, protocol, render, two_towers, write_page
 from mmrec_tf import load_movielens_100k
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,11 @@ def contenders():
     data = load_movielens_100k()
     facts = ours.genres_and_years(data.items)
     questions = [protocol.warm_question(data), protocol.cold_question(data)]
-    baselines = [ours.warm_baselines(), ours.cold_baselines(facts, facts[:, :0])]
+    none = facts[:, :0]
+    baselines = [
+        [*ours.warm_baselines(), two_towers.warm_two_tower()],
+        [*ours.cold_baselines(facts, none), two_towers.cold_two_tower(facts, none)],
+    ]
     return {
         question.name: (question, {contender.name: contender for contender in contenders})
         for question, contenders in zip(questions, baselines, strict=True)
@@ -29,7 +33,7 @@ def contenders():
 
 
 def test_the_page_is_made_of_the_results():
-    assert render.page(RESULTS) == PAGE, "run `make bench`, or `render.page` on the same results"
+    assert render.page(*write_page.results()) == PAGE, "run `python -m benchmarks.write_page`"
 
 
 def test_every_row_stands_on_the_page_with_its_numbers():

@@ -319,6 +319,13 @@ def test_saved_model_in_a_folder(tmp_path, as_text):
     np.testing.assert_array_equal(vectors, texts_vectors(TEXTS))
 
 
+def test_saved_model_by_the_hub(tmp_path):
+    """The real `tensorflow_hub.load`, on an address that needs no network."""
+    tf.saved_model.save(Lengths(), tmp_path / "model")
+    encode = load_sentence_encoder(f"file://{tmp_path / 'model'}")
+    np.testing.assert_array_equal(encode(TEXTS), texts_vectors(TEXTS))
+
+
 def test_model_of_a_hub(monkeypatch):
     models = {"https://example.org/lengths": Lengths()}
     hub = types.SimpleNamespace(load=models.__getitem__)

@@ -290,6 +290,10 @@ class ConvolutionalAudioEncoder(_AudioEncoder):
         maps = (frames // halved, bands // halved * self.filters[-1])
         yield keras.layers.Reshape(maps, dtype=dtype)
         yield keras.layers.GlobalAveragePooling1D(dtype=dtype)
+        # What comes out of ReLUs is never negative. Hundreds of such numbers, all moved the same
+        # way by a few steps of training, would push every number of the vectors below zero, and
+        # a ReLU that follows would be dead.
+        yield keras.layers.BatchNormalization(momentum=0.9, dtype=dtype)
         yield keras.layers.Dense(self.dim, dtype=dtype)
 
     def get_config(self):
