@@ -33,10 +33,10 @@ def collaborative_targets(dataset, interactions, *, factors=48, seed=0):
         seed: non-negative int, of ALS.
 
     Returns:
-        targets: float32 array of shape `(n_items, factors)`; zeros for items without a past.
-        weights: float32 array of shape `(n_items,)`: the square root of an item's number of
-            interactions, in proportion, since the more there are the better its vector is known;
-            0 for items without a past, and a mean of 1 over the others.
+        Two float32 arrays. The targets, of shape `(n_items, factors)`: zeros for items without a
+        past. Their weights, of shape `(n_items,)`: the square root of an item's number of
+        interactions, in proportion, since the more there are the better its vector is known; 0
+        for items without a past, and a mean of 1 over the others.
 
     References:
         A. van den Oord, S. Dieleman, B. Schrauwen: Deep content-based music recommendation.
