@@ -309,7 +309,8 @@ class TwoTower(keras.Model):
         temperature: positive number that scores are divided by in the loss.
         learn_temperature: whether to train it too.
         log_q: False leaves the correction of in-batch negatives out.
-        mask: False takes what the user chose for negatives too.
+        mask: False takes a user's history for negatives too and, with `negatives="batch"`, those
+            of the user's targets that others have among theirs.
         hard_negatives: number of a query's negatives that are kept, the highest scores; by
             default all.
 
@@ -451,23 +452,25 @@ class TwoTower(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean loss of a batch's targets; see the class."""
-        history, targets = x["history"], x["targets"]
+        targets = x["targets"]
+        n_users = ops.shape(targets)[0]
         here = targets >= 0
-        own = ops.concatenate([history, targets], axis=1)
+        own = ops.concatenate([x["history"], targets], axis=1) if self.mask else targets
         if self.negatives == "all":
             candidates = ops.arange(self.n_items, dtype="int32")
             columns = ops.maximum(targets, 0)
-            excluded = ops.logical_or(self._is_own_of_all(own), self.counts[None] == 0)
+            excluded = ops.logical_or(self._is_own(own, candidates), self.counts[None] == 0)
             log_q = None
         else:
             candidates = ops.reshape(targets, (-1,))
             columns = ops.reshape(ops.arange(ops.size(targets), dtype="int32"), ops.shape(targets))
-            excluded = ops.any(own[:, :, None] == candidates[None, None], axis=1)
+            if self.mask:
+                excluded = self._is_own(own, candidates)
+            else:
+                drawn_by = ops.arange(ops.size(targets), dtype="int32") // ops.shape(targets)[1]
+                excluded = ops.arange(n_users, dtype="int32")[:, None] == drawn_by[None]
             excluded = ops.logical_or(excluded, candidates[None] < 0)
-            log_q = self._log_q(candidates, ops.shape(targets)[0]) if self.log_q else None
-        if not self.mask:
-            positive = ops.arange(ops.shape(candidates)[0])[None] == columns[:, :1]
-            excluded = ops.logical_or(positive, (candidates < 0)[None])
+            log_q = self._log_q(candidates, n_users) if self.log_q else None
         items = self._item_inputs(ops.maximum(candidates, 0))
         vectors = self.candidate_tower(items, training=training)
         # In float32: a sum of products leaves the range of float16.
@@ -498,15 +501,26 @@ class TwoTower(keras.Model):
             )
         return ops.sum(weights * losses) / ops.maximum(ops.sum(weights), 1.0)
 
-    def _is_own_of_all(self, own):
-        """Return whether each item is one of a row's, `(batch, n_items)`."""
-        n = ops.shape(own)[0]
-        rows = ops.broadcast_to(ops.arange(n, dtype="int32")[:, None], ops.shape(own))
-        # What is none goes to a column of its own, which is cut off.
-        places = ops.stack([rows, ops.where(own >= 0, own, self.n_items)], axis=-1)
-        places = ops.reshape(places, (-1, 2))
-        hits = ops.scatter(places, ops.ones_like(places[:, 0]), (n, self.n_items + 1))
-        return hits[:, : self.n_items] > 0
+    def _is_own(self, own, candidates):
+        """Return whether each candidate is one of a row's own items, `(batch, candidates)`.
+
+        Comparing every pair would cost the product of three sizes; a table that says in which
+        column an item stands costs their sum, and the result itself.
+        """
+        n_users, n_columns = ops.shape(own)[0], ops.shape(candidates)[0]
+        # What is none has a row of its own in the table; what stands in no column, a column.
+        rows = ops.where(candidates >= 0, candidates, self.n_items)
+        column_of = ops.scatter_update(
+            ops.full((self.n_items + 1,), n_columns, dtype="int32"),
+            rows[:, None],
+            ops.arange(n_columns, dtype="int32"),
+        )
+        columns = ops.take(column_of, ops.where(own >= 0, own, self.n_items))
+        users = ops.broadcast_to(ops.arange(n_users, dtype="int32")[:, None], ops.shape(own))
+        places = ops.reshape(ops.stack([users, columns], axis=-1), (-1, 2))
+        hits = ops.scatter(places, ops.ones_like(places[:, 0]), (n_users, n_columns + 1))
+        # An item may stand in several columns, of which the table names one.
+        return ops.take(hits, ops.take(column_of, rows), axis=1) > 0
 
     def _log_q(self, candidates, n_users):
         """Return the logarithm of how often each candidate is expected among others' targets."""

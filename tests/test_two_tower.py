@@ -233,16 +233,15 @@ def by_hand(model, *, negatives, temperature=1.0, log_q=True, mask=True, hard=No
             if target < 0:
                 continue
             if negatives == "all":
-                pool = [i for i in range(N_ITEMS) if (i not in own and COUNTS[i]) or not mask]
-                if not mask:
-                    pool.remove(targets[row, 0])
+                kept = own if mask else set(targets[row])
+                pool = [i for i in range(N_ITEMS) if i not in kept and COUNTS[i]]
                 logits = scores[row, pool]
             else:
                 places = [(r, c) for r in range(3) for c in range(2) if targets[r, c] >= 0]
                 if mask:
                     pool = [targets[p] for p in places if targets[p] not in own]
                 else:
-                    pool = [targets[p] for p in places if p != (row, 0)]
+                    pool = [targets[p] for p in places if p[0] != row]
                 logits = scores[row, pool]
                 if log_q:
                     others = len(drawn) * 2 / 3
@@ -264,14 +263,36 @@ def test_loss_is_what_one_computes_by_hand(negatives, normalize, temperature):
     np.testing.assert_allclose(float(loss), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("option", [{"log_q": False}, {"hard_negatives": 1}, {"mask": False}])
-def test_each_term_of_the_loss_can_be_left_out(option):
-    model = plain(negatives="batch", **option)
+@pytest.mark.parametrize(
+    ("negatives", "option"),
+    [
+        ("batch", {"log_q": False}),
+        ("batch", {"hard_negatives": 1}),
+        ("batch", {"mask": False}),
+        ("all", {"mask": False}),
+    ],
+)
+def test_each_term_of_the_loss_can_be_left_out(negatives, option):
+    model = plain(negatives=negatives, **option)
     loss = model.compute_loss(x=BATCH, y_pred=model(BATCH), training=False)
     words = {"hard_negatives": "hard"}
     own = {words.get(name, name): value for name, value in option.items()}
-    np.testing.assert_allclose(float(loss), by_hand(model, negatives="batch", **own), rtol=1e-5)
-    assert not np.isclose(float(loss), by_hand(model, negatives="batch"), rtol=1e-4)
+    np.testing.assert_allclose(float(loss), by_hand(model, negatives=negatives, **own), rtol=1e-5)
+    assert not np.isclose(float(loss), by_hand(model, negatives=negatives), rtol=1e-4)
+
+
+@pytest.mark.parametrize("negatives", ["all", "batch"])
+def test_own_items_are_found_wherever_they_stand(negatives):
+    rng = np.random.default_rng(0)
+    model = plain()
+    own = rng.integers(-1, N_ITEMS, (5, 7)).astype("int32")
+    candidates = np.arange(N_ITEMS, dtype="int32")
+    if negatives == "batch":
+        candidates = rng.integers(0, N_ITEMS, 20).astype("int32")
+    expected = (own[:, :, None] == candidates).any(axis=1)
+    assert expected.any()
+    assert not expected.all()
+    np.testing.assert_array_equal(model._is_own(own, candidates), expected)
 
 
 def test_in_batch_softmax_estimates_the_sum_over_all_items():
