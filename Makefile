@@ -12,7 +12,7 @@ book: $(INSTALLED)
 	@echo "The book is built. Open it in a browser: file://$(CURDIR)/_build/html/index.html"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tools/notebooks.py $(CHAPTER) $(if $(FORCE),--force)

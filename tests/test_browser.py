@@ -4,7 +4,6 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from bs4 import BeautifulSoup
 
 from .conftest import toc_pages
 
@@ -56,16 +55,17 @@ BROKEN_MATHS = """() => {
   }).map(maths => maths.textContent.trim().slice(0, 80));
 }"""
 
-# Of the pieces of code and equations that look alike, axe sees the first; else it takes seconds.
-# Also the rule on button names, which it leaves out unless asked.
+# Of the pieces of code, signatures and equations that look alike, axe sees the first; else it
+# takes seconds. Also the rule on button names, which it leaves out unless asked.
 RUN_AXE = """async rules => {
   const ground = element => {
     const colour = getComputedStyle(element).backgroundColor;
     return colour === "rgba(0, 0, 0, 0)" && element.parentElement
       ? ground(element.parentElement) : colour;
   };
+  const ALIKE = ":is(pre, .katex-html, dt.sig) span:not(:has(span)), code:not(:has(code))";
   const seen = new Set();
-  for (const piece of document.querySelectorAll(":is(pre, .katex-html) span:not(:has(span))")) {
+  for (const piece of document.querySelectorAll(ALIKE)) {
     const {color, fontSize, fontWeight} = getComputedStyle(piece);
     const look = [color, fontSize, fontWeight, ground(piece)].join();
     piece.style.visibility = seen.has(look) ? "hidden" : "";
@@ -145,6 +145,18 @@ def set_colours(page, mode):
     page.wait_for_function("mode => document.documentElement.dataset.theme === mode", arg=mode)
 
 
+def open_folded_part(page, name, kind):
+    part = page.locator(f"details.{kind}").first
+    content = part.locator(":scope > :not(summary)").first
+    assert not content.is_visible()
+    part.locator("summary").first.click()
+    content.wait_for(state="visible")
+    if kind != "solution":
+        mark = part.locator("summary").evaluate("it => getComputedStyle(it, '::before').content")
+        assert mark.strip('"') == {"quiz.right": "✓", "quiz.wrong": "✗"}[kind]
+        assert content.inner_text().strip(), f"{name}: an answer has no explanation"
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
 def test_page(new_page, name, width):
@@ -156,7 +168,12 @@ def test_page(new_page, name, width):
         f"{name} loads {total:,} bytes without its figures; the heaviest parts: {weight[:5]}"
     )
 
-    # Look at what is folded away too.
+    for kind in ("solution", "quiz.right", "quiz.wrong"):
+        if page.locator(f"details.{kind}").count():
+            open_folded_part(page, name, kind)
+    assert page.locator("button.copybtn").count() >= page.locator("div.cell_input pre").count()
+
+    # Look at all that is folded away.
     page.evaluate(
         "document.querySelectorAll('details').forEach(part => {"
         "part.removeAttribute('name'); part.open = true})"
@@ -224,41 +241,3 @@ def test_reading_from_disk(new_page, book_html):
     assert page.evaluate(primary), "the theme's styles don't apply"
     assert page.locator(".article-header-buttons svg").first.bounding_box()["height"] < 40
     search_and_find(page)
-
-
-def pages_with(book_html, selector):
-    """List the pages on which `selector` matches."""
-    found = [
-        name
-        for name in PAGES
-        if BeautifulSoup((book_html / f"{name}.html").read_text("utf-8"), "html.parser").select(
-            selector
-        )
-    ]
-    assert found, f"no page has {selector}"
-    return found
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["solution", "quiz.right", "quiz.wrong"])
-def test_folded_part_opens(new_page, book_html, kind, width):
-    for name in pages_with(book_html, f"details.{kind}"):
-        open_folded_part(new_page(name, width), name, kind)
-
-
-def open_folded_part(page, name, kind):
-    part = page.locator(f"details.{kind}").first
-    content = part.locator(":scope > :not(summary)").first
-    assert not content.is_visible()
-    part.locator("summary").first.click()
-    content.wait_for(state="visible")
-    if kind != "solution":
-        mark = part.locator("summary").evaluate("it => getComputedStyle(it, '::before').content")
-        assert mark.strip('"') == {"quiz.right": "✓", "quiz.wrong": "✗"}[kind]
-        assert content.inner_text().strip(), f"{name}: an answer has no explanation"
-
-
-def test_code_can_be_copied(new_page, book_html):
-    for name in pages_with(book_html, "div.cell_input"):
-        page = new_page(name)
-        assert page.locator("button.copybtn").count() >= page.locator("div.cell_input pre").count()

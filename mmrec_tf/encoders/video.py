@@ -12,7 +12,7 @@ class VideoEncoder(keras.layers.Layer):
 
     From each frame but the first come its vector and the difference to the vector of the frame
     before, which is what moved. Without the difference, an average over time could not tell a
-    fast clip from a slow one, nor from one played backwards.
+    clip from the same frames in another order.
 
     Args:
         frame_encoder: layer that turns pictures, shape `(n, height, width, channels)`, into
