@@ -8,6 +8,8 @@ modality plays no part: neither a score nor a gradient depends on it.
 import keras
 from keras import ops
 
+from mmrec_tf._draws import uniform
+
 __all__ = ["AttentionFusion", "ConcatFusion", "GatedFusion", "LateFusion", "ModalityDropout"]
 
 
@@ -232,7 +234,7 @@ class ModalityDropout(keras.layers.Layer):
             return present
         names = sorted(present)
         here = ops.stack([ops.cast(present[name], "bool") for name in names], axis=1)
-        draws = keras.random.uniform(ops.shape(here), seed=self.seed_generator)
+        draws = uniform(ops.shape(here), self.seed_generator)
         draws = ops.where(here, draws, -1.0)
         # The largest draw of a row stays, whatever it is.
         stays = ops.logical_or(draws >= self.rate, draws == ops.max(draws, axis=1, keepdims=True))

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmrec_tf._draws import uniform
 from mmrec_tf.fusion import ModalityDropout
 from mmrec_tf.losses import bpr_loss, softmax_loss
 
@@ -100,7 +101,7 @@ class QueryTower(keras.layers.Layer):
     def _history(self, history, content, training):
         here = history >= 0
         if training and self.dropout:
-            draws = keras.random.uniform(ops.shape(history), seed=self.seed_generator)
+            draws = uniform(ops.shape(history), self.seed_generator)
             here = ops.logical_and(here, draws >= self.dropout)
         items = ops.maximum(history, 0)
         rows = ops.take(self.items, items, axis=0)
@@ -231,7 +232,7 @@ class CandidateTower(keras.layers.Layer):
     def _own(self, items, training):
         known = items >= 0
         if training and self.id_dropout:
-            draws = keras.random.uniform(ops.shape(items), seed=self.seed_generator)
+            draws = uniform(ops.shape(items), self.seed_generator)
             known = ops.logical_and(known, draws >= self.id_dropout)
         rows = ops.maximum(items, 0)
         vectors = ops.take(self.items, rows, axis=0)
@@ -305,6 +306,8 @@ class TwoTower(keras.Model):
         history_content: names of modalities, all vectors, by which the query tower too knows the
             items of a history.
         negatives: `"all"` or `"batch"`.
+        shared_targets: with `negatives="batch"`, number of each user's targets, the first, that
+            are the other users' negatives; by default all. Fewer take less time.
         loss: `"softmax"`, or `"bpr"`: each target against one negative, drawn uniformly.
         temperature: positive number that scores are divided by in the loss.
         learn_temperature: whether to train it too.
@@ -350,6 +353,7 @@ class TwoTower(keras.Model):
         features=None,
         history_content=(),
         negatives="all",
+        shared_targets=None,
         loss="softmax",
         temperature=1.0,
         learn_temperature=False,
@@ -361,6 +365,11 @@ class TwoTower(keras.Model):
         super().__init__(**kwargs)
         if negatives not in ("all", "batch"):
             raise ValueError(f"Expected `negatives` 'all' or 'batch'. Received: {negatives!r}.")
+        if shared_targets is not None and (negatives == "all" or shared_targets < 1):
+            raise ValueError(
+                "Expected `shared_targets` of at least 1, and with negatives='batch' only. "
+                f"Received: {shared_targets} with negatives={negatives!r}."
+            )
         if loss not in ("softmax", "bpr"):
             raise ValueError(f"Expected `loss` 'softmax' or 'bpr'. Received: {loss!r}.")
         if loss == "bpr" and hard_negatives is not None:
@@ -376,7 +385,8 @@ class TwoTower(keras.Model):
                 )
         self.query_tower, self.candidate_tower = query_tower, candidate_tower
         self.n_items = candidate_tower.n_items
-        self.negatives, self.loss_name, self.temperature = negatives, loss, temperature
+        self.negatives, self.shared_targets = negatives, shared_targets
+        self.loss_name, self.temperature = loss, temperature
         self.learn_temperature, self.log_q, self.mask = learn_temperature, log_q, mask
         self.hard_negatives, self.history_content = hard_negatives, tuple(history_content)
         content = dict(content or {})
@@ -453,38 +463,40 @@ class TwoTower(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean loss of a batch's targets; see the class."""
         targets = x["targets"]
-        n_users = ops.shape(targets)[0]
+        n_users, n_targets = ops.shape(targets)
         here = targets >= 0
         own = ops.concatenate([x["history"], targets], axis=1) if self.mask else targets
+        queries = ops.cast(y_pred, "float32")  # Sums of products leave the range of float16.
         if self.negatives == "all":
             candidates = ops.arange(self.n_items, dtype="int32")
-            columns = ops.maximum(targets, 0)
+            vectors = self._vectors(candidates, training)
+            scores = ops.matmul(queries, ops.transpose(vectors))
+            positive = ops.take_along_axis(scores, ops.maximum(targets, 0), axis=1)
             excluded = ops.logical_or(self._is_own(own, candidates), self.counts[None] == 0)
             log_q = None
         else:
-            candidates = ops.reshape(targets, (-1,))
-            columns = ops.reshape(ops.arange(ops.size(targets), dtype="int32"), ops.shape(targets))
+            vectors = self._vectors(ops.reshape(ops.maximum(targets, 0), (-1,)), training)
+            vectors = ops.reshape(vectors, (n_users, n_targets, -1))
+            positive = ops.einsum("bd,btd->bt", queries, vectors)
+            n_shared = n_targets if self.shared_targets is None else self.shared_targets
+            candidates = ops.reshape(targets[:, :n_shared], (-1,))
+            vectors = ops.reshape(vectors[:, :n_shared], (n_users * n_shared, -1))
+            scores = ops.matmul(queries, ops.transpose(vectors))
             if self.mask:
                 excluded = self._is_own(own, candidates)
             else:
-                drawn_by = ops.arange(ops.size(targets), dtype="int32") // ops.shape(targets)[1]
+                drawn_by = ops.arange(n_users * n_shared, dtype="int32") // n_shared
                 excluded = ops.arange(n_users, dtype="int32")[:, None] == drawn_by[None]
             excluded = ops.logical_or(excluded, candidates[None] < 0)
             log_q = self._log_q(candidates, n_users) if self.log_q else None
-        items = self._item_inputs(ops.maximum(candidates, 0))
-        vectors = self.candidate_tower(items, training=training)
-        # In float32: a sum of products leaves the range of float16.
-        scores = ops.matmul(
-            ops.cast(y_pred, "float32"), ops.transpose(ops.cast(vectors, "float32"))
-        )
-        positive = ops.take_along_axis(scores, columns, axis=1)
         temperature = ops.exp(ops.cast(self.log_temperature, "float32"))
         weights = ops.cast(here, "float32")
         if sample_weight is not None:
             weights = weights * ops.cast(sample_weight, "float32")[:, None]
         if self.loss_name == "bpr":
             n = ops.shape(candidates)[0]
-            drawn = keras.random.randint(ops.shape(targets), 0, n, seed=self.seed_generator)
+            draws = uniform(ops.shape(targets), self.seed_generator) * ops.cast(n, "float32")
+            drawn = ops.minimum(ops.cast(draws, "int32"), n - 1)
             negative = ops.take_along_axis(scores, drawn, axis=1)
             pairs = (ops.reshape(x / temperature, (-1,)) for x in (positive, negative))
             losses = ops.reshape(bpr_loss(*pairs), ops.shape(targets))
@@ -500,6 +512,10 @@ class TwoTower(keras.Model):
                 hard_negatives=self.hard_negatives,
             )
         return ops.sum(weights * losses) / ops.maximum(ops.sum(weights), 1.0)
+
+    def _vectors(self, items, training):
+        vectors = self.candidate_tower(self._item_inputs(items), training=training)
+        return ops.cast(vectors, "float32")
 
     def _is_own(self, own, candidates):
         """Return whether each candidate is one of a row's own items, `(batch, candidates)`.
@@ -517,10 +533,11 @@ class TwoTower(keras.Model):
         )
         columns = ops.take(column_of, ops.where(own >= 0, own, self.n_items))
         users = ops.broadcast_to(ops.arange(n_users, dtype="int32")[:, None], ops.shape(own))
-        places = ops.reshape(ops.stack([users, columns], axis=-1), (-1, 2))
-        hits = ops.scatter(places, ops.ones_like(places[:, 0]), (n_users, n_columns + 1))
-        # An item may stand in several columns, of which the table names one.
-        return ops.take(hits, ops.take(column_of, rows), axis=1) > 0
+        places = ops.reshape(ops.stack([columns, users], axis=-1), (-1, 2))
+        hits = ops.scatter(places, ops.ones_like(places[:, 0]), (n_columns + 1, n_users))
+        # An item may stand in several columns, of which the table names one. Users come second
+        # because whole rows are faster to collect.
+        return ops.transpose(ops.take(hits, ops.take(column_of, rows), axis=0) > 0)
 
     def _log_q(self, candidates, n_users):
         """Return the logarithm of how often each candidate is expected among others' targets."""
@@ -582,6 +599,7 @@ class TwoTower(keras.Model):
             and specs({"features": self.features})["features"],
             "history_content": self.history_content,
             "negatives": self.negatives,
+            "shared_targets": self.shared_targets,
             "loss": self.loss_name,
             "temperature": self.temperature,
             "learn_temperature": self.learn_temperature,

@@ -219,13 +219,13 @@ def test_any_modality_may_be_missing(fusion):
 # --- The loss ----------------------------------------------------------------------------------
 
 
-def by_hand(model, *, negatives, temperature=1.0, log_q=True, mask=True, hard=None):
+def by_hand(model, *, negatives, temperature=1.0, log_q=True, mask=True, hard=None, shared=2):
     """The mean loss of BATCH, target by target, from scores of single pairs."""
     queries = np.array(model(BATCH), np.float64)
     vectors = model.candidate_vectors().astype(np.float64)
     scores = queries @ vectors.T / temperature
     history, targets = BATCH["history"], BATCH["targets"]
-    drawn = targets[targets >= 0]
+    drawn = targets[:, :shared][targets[:, :shared] >= 0]
     losses = []
     for row in range(3):
         own = set(history[row]) | set(targets[row])
@@ -237,7 +237,7 @@ def by_hand(model, *, negatives, temperature=1.0, log_q=True, mask=True, hard=No
                 pool = [i for i in range(N_ITEMS) if i not in kept and COUNTS[i]]
                 logits = scores[row, pool]
             else:
-                places = [(r, c) for r in range(3) for c in range(2) if targets[r, c] >= 0]
+                places = [(r, c) for r in range(3) for c in range(shared) if targets[r, c] >= 0]
                 if mask:
                     pool = [targets[p] for p in places if targets[p] not in own]
                 else:
@@ -269,13 +269,14 @@ def test_loss_is_what_one_computes_by_hand(negatives, normalize, temperature):
         ("batch", {"log_q": False}),
         ("batch", {"hard_negatives": 1}),
         ("batch", {"mask": False}),
+        ("batch", {"shared_targets": 1}),
         ("all", {"mask": False}),
     ],
 )
 def test_each_term_of_the_loss_can_be_left_out(negatives, option):
     model = plain(negatives=negatives, **option)
     loss = model.compute_loss(x=BATCH, y_pred=model(BATCH), training=False)
-    words = {"hard_negatives": "hard"}
+    words = {"hard_negatives": "hard", "shared_targets": "shared"}
     own = {words.get(name, name): value for name, value in option.items()}
     np.testing.assert_allclose(float(loss), by_hand(model, negatives=negatives, **own), rtol=1e-5)
     assert not np.isclose(float(loss), by_hand(model, negatives=negatives), rtol=1e-4)
@@ -360,7 +361,7 @@ def test_weights_of_examples_count():
     [
         {},
         {"negatives": "batch"},
-        {"negatives": "batch", "hard_negatives": 4},
+        {"negatives": "batch", "hard_negatives": 4, "shared_targets": 1},
         {"loss": "bpr"},
         {"learn_temperature": True, "temperature": 0.5},
     ],
@@ -519,6 +520,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
     ("options", "message"),
     [
         ({"negatives": "some"}, "`negatives` 'all' or 'batch'"),
+        ({"shared_targets": 2}, "`shared_targets` of at least 1, and with"),
+        ({"negatives": "batch", "shared_targets": 0}, "`shared_targets` of at least 1"),
         ({"loss": "mse"}, "`loss` 'softmax' or 'bpr'"),
         ({"loss": "bpr", "hard_negatives": 3}, "`hard_negatives` with the softmax"),
         ({"temperature": 0.0}, "`temperature` to be positive"),
