@@ -39,13 +39,32 @@ def _shop(shop):
 
 
 def _speed(speed):
-    lines = ["| training | examples a second | ratio | memory, MB |", "|---|---:|---:|---:|"]
+    lines = [
+        "| loss | training | examples a second | ratio | memory, MB |",
+        "|---|---|---:|---:|---:|",
+    ]
     lines += [
-        f"| {row['name']} | {row['examples_per_second']:,.0f} | {row['ratio']:g} | "
+        f"| {row['loss']} | {row['name']} | {row['examples_per_second']:,.0f} | {row['ratio']:g} | "
         f"{row['peak_mb']:,} |"
         for row in speed["rows"]
     ]
-    return {"table": "\n".join(lines), "dim": speed["dim"]}
+    parts = {row["loss"]: row["parts"] for row in speed["rows"] if row["parts"]}
+    names = list(next(iter(parts.values())))
+    where = ["| share of a step | " + " | ".join(parts) + " |", "|---|" + "---:|" * len(parts)]
+    where += [
+        f"| {name} | " + " | ".join(f"{100 * of[name]:.0f}\u00a0%" for of in parts.values()) + " |"
+        for name in names
+    ]
+    sizes = {name: speed[name] for name in ("dim", "history", "targets", "users", "shared")}
+    ours = {row["loss"]: row["ratio"] for row in speed["rows"] if row["name"] == "TwoTower"}
+    return {
+        "table": "\n".join(lines),
+        "where": "\n".join(where),
+        "negatives": sizes["users"] * sizes["shared"],
+        "in_batch": f"{ours['in-batch softmax']:.1f}",
+        "over_all": f"{ours['softmax over all items']:.1f}",
+        **sizes,
+    }
 
 
 def _section(question):

@@ -93,7 +93,7 @@ def cold_two_tower(facts, texts):
     """Return the contender for items without a past; see `ours.cold_baselines`."""
     # The order of a history says nothing here: half of the films that it would tell are gone.
     create = functools.partial(_cold, {"facts": facts, "titles": texts})
-    options = grid(titles=[0.1, 0.3], epochs=[2, 3, 5])
+    options = grid(titles=[0.3, 1.0, 3.0], epochs=[3, 5])
     return Contender("two-tower: titles, genres, years", "mmrec_tf", create, options, SEEDS)
 
 

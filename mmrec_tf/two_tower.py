@@ -314,8 +314,8 @@ class TwoTower(keras.Model):
         log_q: False leaves the correction of in-batch negatives out.
         mask: False takes a user's history for negatives too and, with `negatives="batch"`, those
             of the user's targets that others have among theirs.
-        hard_negatives: number of a query's negatives that are kept, the highest scores; by
-            default all.
+        hard_negatives: number of a query's negatives that are kept, those with the highest
+            corrected scores; by default all.
 
     Raises:
         ValueError: if a shape or an option does not fit; the message names it.
