@@ -241,3 +241,11 @@ def test_reading_from_disk(new_page, book_html):
     assert page.evaluate(primary), "the theme's styles don't apply"
     assert page.locator(".article-header-buttons svg").first.bounding_box()["height"] < 40
     search_and_find(page)
+
+
+@pytest.mark.parametrize(
+    "selector", ["details.solution", "details.quiz.right", "details.quiz.wrong", "div.cell_input"]
+)
+def test_what_test_page_opens_and_counts_is_there(new_page, selector):
+    page = new_page(next(name for name in PAGES if "/03_" in name))
+    assert page.locator(selector).count()
