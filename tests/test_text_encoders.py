@@ -12,11 +12,14 @@ from scipy.special import erf, softmax
 
 from mmrec_tf.encoders import text as text_module
 from mmrec_tf.encoders.text import (
+    ClauseEncoder,
     PooledTextEncoder,
     TransformerBlock,
     TransformerTextEncoder,
     Vocabulary,
+    clause_vectors,
     skip_gram,
+    split_clauses,
     tokenize,
 )
 
@@ -533,3 +536,98 @@ def test_transformer_names_what_is_wrong():
         TransformerTextEncoder(SIZE, 8, max_length=9, n_heads=3)
     with pytest.raises(ValueError, match=r"tokens of shape \(batch, length, 8\).*\(2, 5, 7\)"):
         TransformerBlock(8)(np.ones((2, 5, 7)), np.ones((2, 5), bool))
+
+
+# --- Clauses -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("Oak, old. Not wool!", ["Oak,", "old.", "Not wool!"]),
+        ("1.5 m: high", ["1.5 m:", "high"]),
+        ("羊毛毯，手工。好！", ["羊毛毯，", "手工。", "好！"]),
+        ("  no mark ", ["no mark"]),
+        (" ", []),
+    ],
+)
+def test_split_clauses(text, clauses):
+    assert split_clauses(text) == clauses
+
+
+@given(st.text(alphabet="ab ,.;:!?，。", max_size=30))
+def test_splitting_loses_blanks_only(text):
+    assert "".join(split_clauses(text)).replace(" ", "") == text.replace(" ", "")
+
+
+def test_each_clause_is_encoded_once_and_stands_in_its_place():
+    calls = []
+
+    def encode(clauses):
+        calls.append(list(clauses))
+        return [[len(clause), 1.0] for clause in clauses]
+
+    vectors = clause_vectors(encode, ["Oak, old.", "", "old. Oak,"], length=3)
+    assert calls == [["Oak,", "old."]]
+    assert vectors.dtype == np.float32
+    oak, old, none = [4, 1], [4, 1], [0, 0]
+    np.testing.assert_array_equal(vectors, [[oak, old, none], [none, none, none], [old, oak, none]])
+
+
+def test_clause_vectors_name_what_is_wrong():
+    def encode(clauses):
+        return np.ones((len(clauses), 2))
+
+    with pytest.raises(ValueError, match=r"Received: 2 in text 1\. Raise `length`"):
+        clause_vectors(encode, ["a.", "a. b."], length=1)
+    with pytest.raises(ValueError, match="at least one text with a clause"):
+        clause_vectors(encode, ["", " "])
+    with pytest.raises(TypeError, match="several texts"):
+        clause_vectors(encode, "a. b.")
+
+
+def test_clause_encoder_by_hand():
+    encoder = ClauseEncoder(dim=3, units=4)
+    clauses = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
+    clauses[1, 1:] = 0
+    out = np.array(encoder(clauses))
+    weights = {weight.path.split("/", 1)[1]: np.array(weight) for weight in encoder.weights}
+
+    def dense(name, x):
+        return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
+
+    for row, n in ((0, 3), (1, 1)):
+        x = clauses[row, :n]
+        x = x / np.sqrt(np.mean(x**2, axis=1, keepdims=True))
+        f, g = dense("said", x), dense("gate", x)
+        total = (0.5 * f * (1 + erf(f / np.sqrt(2))) / (1 + np.exp(-g))).sum(axis=0)
+        normal = (total - total.mean()) / np.sqrt(total.var() + 1e-3)
+        np.testing.assert_allclose(out[row], dense("out", normal), rtol=1e-3, atol=1e-4)
+
+
+def test_clause_encoder_takes_clauses_in_any_order_and_ignores_padding_and_length():
+    encoder = ClauseEncoder(dim=3)
+    clauses = np.random.default_rng(0).normal(size=(4, 3, 5)).astype("float32")
+    out = encoder(clauses)
+    np.testing.assert_allclose(encoder(clauses[:, ::-1]), out, atol=1e-5)
+    np.testing.assert_allclose(encoder(np.pad(clauses, [(0, 0), (0, 2), (0, 0)])), out, atol=1e-5)
+    np.testing.assert_allclose(encoder(7 * clauses), out, atol=1e-4)
+    assert np.isfinite(encoder(np.zeros((1, 3, 5), "float32"))).all()
+
+
+def test_clause_encoder_in_half_precision_saved_and_loaded(tmp_path):
+    clauses = np.random.default_rng(0).normal(size=(4, 3, 5)).astype("float32")
+    half = ClauseEncoder(dim=3, dtype="mixed_float16")
+    assert np.isfinite(half(1e-6 * clauses)).all()
+    model = keras.Sequential([keras.Input((3, 5)), ClauseEncoder(3, units=8, dropout=0.1)])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model(clauses), loaded(clauses))
+    assert loaded.layers[0].get_config() == model.layers[0].get_config()
+
+
+def test_clause_encoder_names_what_is_wrong():
+    with pytest.raises(ValueError, match="`dim` and `units`"):
+        ClauseEncoder(0)
+    with pytest.raises(ValueError, match=r"clauses of shape \(batch, length, n\)"):
+        ClauseEncoder(2)(np.ones((2, 5), "float32"))

@@ -154,7 +154,8 @@ def test_weight_decay_draws_half_life_and_temperature_to_where_they_began():
     optimizer.build(learned)
     for weight in learned:
         weight.assign(1.0)
-    assert model.query_tower.learned_half_life > 50 and model.learned_temperature > 0.25
+    assert model.query_tower.learned_half_life > 50
+    assert model.learned_temperature > 0.25
     for _ in range(200):
         optimizer.apply([tf.constant(0.0), tf.constant(0.0)])
     np.testing.assert_allclose(model.query_tower.learned_half_life, 20.0, rtol=1e-4)

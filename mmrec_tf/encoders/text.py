@@ -1,4 +1,4 @@
-"""From descriptions to vectors: a vocabulary, skip-gram word vectors, and two text encoders.
+"""From descriptions to vectors: a vocabulary, skip-gram word vectors, and three text encoders.
 
 Token ids are int32 of shape `(batch, length)`: 0 is padding, 1 an unknown word, words start at 2.
 """
@@ -16,11 +16,14 @@ import numpy as np
 from keras import ops
 
 __all__ = [
+    "ClauseEncoder",
     "PooledTextEncoder",
     "TransformerBlock",
     "TransformerTextEncoder",
     "Vocabulary",
+    "clause_vectors",
     "skip_gram",
+    "split_clauses",
     "tokenize",
 ]
 
@@ -40,6 +43,8 @@ _MARKS = (
 )
 _LETTERS = rf"(?:(?![{_ALONE}])[^\W_]|[{_MARKS}])+"
 _TOKEN = re.compile(rf"[{_ALONE}]|{_LETTERS}(?:'{_LETTERS})*")
+# After a mark and a space, so that 1.5 stays whole; Chinese has no space after its marks.
+_CLAUSE_END = re.compile(r"(?<=[.,;:!?])\s+|(?<=[。，；：！？])\s*")
 
 
 def tokenize(text):
@@ -569,6 +574,155 @@ class TransformerTextEncoder(keras.layers.Layer):
             "max_length": self.max_length,
             "n_blocks": self.n_blocks,
             "n_heads": self.n_heads,
+            "dropout": self.dropout_rate,
+        }
+
+
+def split_clauses(text):
+    """Split a text at its punctuation marks.
+
+    Args:
+        text: `str`.
+
+    Returns:
+        List of `str`, none of them empty; an empty list for a text of blanks.
+
+    Example:
+
+    >>> split_clauses("A lamp, 1.5 m high. It is made of oak; unlike glass, it ages well.")
+    ['A lamp,', '1.5 m high.', 'It is made of oak;', 'unlike glass,', 'it ages well.']
+    >>> split_clauses("羊毛毯，手工制作。")
+    ['羊毛毯，', '手工制作。']
+    """
+    return [part for part in _CLAUSE_END.split(text.strip()) if part]
+
+
+def clause_vectors(encode, texts, *, length=None):
+    """Encode texts clause by clause.
+
+    A large model makes one vector of whatever it is given. Of a long text, that is a mean in which
+    a remark weighs as much as the fact that it stands beside.
+
+    Args:
+        encode: function from a list of `str` to vectors of shape `(n, dim)`, such as
+            `load_sentence_encoder` returns. Each distinct clause is encoded once.
+        texts: sequence of `str`.
+        length: number of clauses of a text; by default as many as the longest has.
+
+    Returns:
+        float32 array of shape `(len(texts), length, dim)`; zeros where there is no clause.
+
+    Raises:
+        TypeError: if `texts` is one `str`, or an element is not a `str`.
+        ValueError: if no text has a clause, or one has more than `length` of them.
+
+    Example:
+
+    >>> def count_characters(clauses):
+    ...     return [[len(clause)] for clause in clauses]
+    >>> clause_vectors(count_characters, ["Oak, old.", "Wool."])[..., 0]
+    array([[4., 4.],
+           [5., 0.]], dtype=float32)
+    """
+    parts = [split_clauses(text) for text in _check_texts(texts)]
+    distinct = list(dict.fromkeys(clause for clauses in parts for clause in clauses))
+    if not distinct:
+        raise ValueError("Expected at least one text with a clause. Received: none.")
+    longest = max(range(len(parts)), key=lambda row: len(parts[row]))
+    most = len(parts[longest])
+    if length is None:
+        length = most
+    elif most > length:
+        raise ValueError(
+            f"Expected at most `length` = {length} clauses. "
+            f"Received: {most} in text {longest}. Raise `length`, or shorten the text."
+        )
+    known = np.asarray(encode(distinct), np.float32)
+    rows = {clause: row for row, clause in enumerate(distinct)}
+    vectors = np.zeros((len(parts), length, known.shape[1]), np.float32)
+    for text, clauses in enumerate(parts):
+        vectors[text, : len(clauses)] = known[[rows[clause] for clause in clauses]]
+    return vectors
+
+
+@keras.saving.register_keras_serializable("mmrec_tf")
+class ClauseEncoder(keras.layers.Layer):
+    r"""Sum what the clauses of a text say, each number through a gate that may close.
+
+    .. math:: W \, \mathrm{norm} \Bigl( \sum_c \sigma(G x_c) \odot \mathrm{gelu}(F x_c) \Bigr)
+
+    with the vectors :math:`x_c` of the clauses, which a large model has computed beforehand, scaled
+    to a mean square of one, and learned maps :math:`F`, :math:`G` and :math:`W`. A gate can learn
+    that "unlike oak," says nothing of the material. The order of the clauses plays no part. A text
+    without clauses has the sum zero.
+
+    Args:
+        dim: length of the result.
+        units: length of the sum.
+        dropout: probability of dropping a number of the clauses' vectors, while training.
+
+    Call arguments:
+        clauses: float tensor of shape `(batch, length, n)`, as `clause_vectors` returns; zeros
+            where there is no clause.
+        training: bool.
+
+    Returns:
+        Tensor of shape `(batch, dim)`.
+
+    Example:
+
+    >>> ClauseEncoder(dim=16)(np.ones((2, 5, 512), "float32")).shape
+    TensorShape([2, 16])
+
+    References:
+        Y. Dauphin, A. Fan, M. Auli, D. Grangier: Language modeling with gated convolutional
+        networks. ICML 2017, arXiv:1612.08083
+    """
+
+    def __init__(self, dim, *, units=64, dropout=0.5, **kwargs):
+        super().__init__(**kwargs)
+        if dim < 1 or units < 1:
+            raise ValueError(
+                f"Expected `dim` and `units` of at least 1. Received: {dim} and {units}."
+            )
+        self.dim, self.units, self.dropout_rate = dim, units, dropout
+        own = {"dtype": self.dtype_policy}
+        self.dropout = keras.layers.Dropout(dropout, name="dropout", **own)
+        self.said = keras.layers.Dense(units, activation="gelu", name="said", **own)
+        self.gate = keras.layers.Dense(units, activation="sigmoid", name="gate", **own)
+        # Of sums that are hardly ever negative a few steps of training could push every number
+        # of the result below zero, and a ReLU that follows would be dead.
+        self.norm = keras.layers.LayerNormalization(name="norm", **own)
+        self.out = keras.layers.Dense(dim, name="out", **own)
+
+    def build(self, clauses_shape):
+        if len(clauses_shape) != 3 or clauses_shape[-1] is None:
+            raise ValueError(
+                "Expected clauses of shape (batch, length, n). "
+                f"Received: shape {tuple(clauses_shape)}."
+            )
+        for layer in (self.said, self.gate):
+            layer.build(clauses_shape)
+        for layer in (self.norm, self.out):
+            layer.build((clauses_shape[0], self.units))
+
+    def call(self, clauses, training=False):
+        clauses = ops.cast(clauses, "float32")  # Squares of small numbers are 0 in float16.
+        square = ops.mean(ops.square(clauses), axis=-1, keepdims=True)
+        here = square > 0
+        scaled = clauses * ops.rsqrt(ops.where(here, square, 1.0))
+        scaled = self.dropout(ops.cast(scaled, self.compute_dtype), training=training)
+        said = self.gate(scaled) * self.said(scaled)
+        return self.out(self.norm(ops.sum(said * ops.cast(here, said.dtype), axis=1)))
+
+    def compute_output_shape(self, clauses_shape):
+        return (clauses_shape[0], self.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "units": self.units,
             "dropout": self.dropout_rate,
         }
 
