@@ -17,8 +17,9 @@ from benchmarks.run import machine, rounded
 from benchmarks.two_towers import SEEDS, TwoTowerRecommender
 from mmrec_tf import Random, RidgePerUser, load_catalog, load_catalog_truth
 from mmrec_tf.encoders.audio import RecurrentAudioEncoder
-from mmrec_tf.encoders.image import ResNetEncoder, VGGEncoder
-from mmrec_tf.encoders.text import TransformerTextEncoder, Vocabulary
+from mmrec_tf.encoders.image import ResNetEncoder
+from mmrec_tf.encoders.pretrained import load_sentence_encoder
+from mmrec_tf.encoders.text import ClauseEncoder, clause_vectors
 from mmrec_tf.encoders.training import (
     collaborative_targets,
     random_flip,
@@ -55,11 +56,26 @@ SEARCH = [
     ("all four together, learning rate .002, 20 epochs", 0.340),
     ("all four together, learning rate .004, 36 epochs", 0.407),
     ("… and a two-tower model on what they say", 0.414),
+    ("text by clauses, pictures cropped, clips of 16×16; together, learning rate .004, 24", 0.374),
+    ("the same with a normalised sum of clauses, 28", 0.399),
+    ("the same, learning rate .006", 0.392),
+    ("the same, .004, text trained alone first, pictures of 40×40, 24", 0.381),
+    ("… 28 epochs, and a two-tower model on what they say, dropout .2", 0.419),
+    ("the same, dropout 0", 0.422),
+    ("the same, dropout .4", 0.412),
+    ("the same, dropout .2, twice as long", 0.411),
+    ("the same, content doubled", 0.409),
+    ("the same, content halved", 0.407),
+    ("the same, one sum in place of four parts", 0.402),
 ]
 
 
 def main():
-    """Run everything: about fifteen minutes on two cores."""
+    """Run everything: about twenty minutes on two cores."""
+    # One thread an operation, and several operations at a time: the encoders do not wait for each
+    # other, and most of their operations are too small to share.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(3)
     shop, truth = load_catalog(), load_catalog_truth()
     split = item_cold_start_split(shop, seed=0)
     known, candidates = split.train_and_validation, np.unique(split.test["item"])
@@ -114,15 +130,14 @@ def main():
 def encode(shop, interactions, seed, *, epochs=30):
     """Return what encoders that saw these interactions say of all items, dict of arrays."""
     targets, weights = collaborative_targets(shop, interactions)
-    items = np.arange(shop.n_items)
-    content = {name: shop.modalities[name][items] for name in MODALITIES}
-    vocabulary = Vocabulary.fit(content["text"][weights > 0])
-    content["text"] = vocabulary.encode(content["text"], length=49)
+    content = read(shop)
+    known = content["text"][weights > 0]
+    clauses = known[np.any(known != 0, axis=-1)]
     encoders = {
         "audio": RecurrentAudioEncoder(),
-        "image": VGGEncoder(filters=(8, 16, 32)),
-        "text": TransformerTextEncoder(len(vocabulary), 64, max_length=49, dropout=0.2),
-        "video": VideoEncoder(ResNetEncoder(filters=(8, 16, 32))),
+        "image": ResNetEncoder(filters=(16, 32)),
+        "text": ClauseEncoder(128, mean=clauses.mean(axis=0)),
+        "video": VideoEncoder(ResNetEncoder(filters=(16, 32))),
     }
     model = train_encoders(
         encoders,
@@ -136,7 +151,6 @@ def encode(shop, interactions, seed, *, epochs=30):
         augment={
             "audio": functools.partial(random_shift, shifts={1: 2000}),
             "image": _move,
-            "text": _drop_words,
             "video": functools.partial(random_flip, axes=(2, 3)),
         },
         seed=seed,
@@ -148,6 +162,21 @@ def encode(shop, interactions, seed, *, epochs=30):
     }
 
 
+def read(shop):
+    """Return the content of all items as the encoders take it, dict of arrays."""
+    items = np.arange(shop.n_items)
+    content = {name: shop.modalities[name][items] for name in MODALITIES}
+    # Not through `embed`, which keeps them: their time counts.
+    content["text"] = clause_vectors(load_sentence_encoder(), content["text"])
+    # Things stand in the middle. The margin is wall and table.
+    content["image"] = content["image"][:, 8:-8, 8:-8]
+    # What moves, and how, is seen at half the size too.
+    n, frames, height, width, channels = content["video"].shape
+    patches = content["video"].reshape(n, frames, height // 2, 2, width // 2, 2, channels)
+    content["video"] = patches.mean(axis=(3, 5)).round().astype(np.uint8)
+    return content
+
+
 def two_tower(content, seed):
     """Return the model that learns from vectors of the modalities."""
     # What users like does not change here, so the order of a history says nothing.
@@ -155,7 +184,7 @@ def two_tower(content, seed):
         content,
         epochs=1,
         half_life=1e5,
-        dropout=0.2,
+        dropout=0.0,
         history_length=60,
         n_targets=20,
         seed=seed,
@@ -163,11 +192,9 @@ def two_tower(content, seed):
 
 
 def _move(images):
-    return random_shift(random_flip(images, axes=(1, 2)), shifts={1: 6, 2: 6})
-
-
-def _drop_words(ids):
-    return tf.where((tf.random.uniform(tf.shape(ids)) < 0.1) & (ids > 0), 1, ids)
+    coin = tf.random.uniform([tf.shape(images)[0], 1, 1, 1]) < 0.5
+    images = tf.where(coin, tf.transpose(images, [0, 2, 1, 3]), images)
+    return random_shift(random_flip(images, axes=(1, 2)), shifts={1: 4, 2: 4})
 
 
 if __name__ == "__main__":

@@ -587,7 +587,8 @@ def test_clause_vectors_name_what_is_wrong():
 
 
 def test_clause_encoder_by_hand():
-    encoder = ClauseEncoder(dim=3, units=4)
+    mean = np.arange(5) / 10
+    encoder = ClauseEncoder(dim=3, units=4, mean=mean)
     clauses = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
     clauses[1, 1:] = 0
     out = np.array(encoder(clauses))
@@ -597,7 +598,7 @@ def test_clause_encoder_by_hand():
         return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
 
     for row, n in ((0, 3), (1, 1)):
-        x = clauses[row, :n]
+        x = clauses[row, :n] - mean
         x = x / np.sqrt(np.mean(x**2, axis=1, keepdims=True))
         f, g = dense("said", x), dense("gate", x)
         total = (0.5 * f * (1 + erf(f / np.sqrt(2))) / (1 + np.exp(-g))).sum(axis=0)
@@ -619,7 +620,8 @@ def test_clause_encoder_in_half_precision_saved_and_loaded(tmp_path):
     clauses = np.random.default_rng(0).normal(size=(4, 3, 5)).astype("float32")
     half = ClauseEncoder(dim=3, dtype="mixed_float16")
     assert np.isfinite(half(1e-6 * clauses)).all()
-    model = keras.Sequential([keras.Input((3, 5)), ClauseEncoder(3, units=8, dropout=0.1)])
+    encoder = ClauseEncoder(3, units=8, dropout=0.1, mean=np.arange(5) / 10)
+    model = keras.Sequential([keras.Input((3, 5)), encoder])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model(clauses), loaded(clauses))

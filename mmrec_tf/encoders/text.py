@@ -651,14 +651,16 @@ class ClauseEncoder(keras.layers.Layer):
 
     .. math:: W \, \mathrm{norm} \Bigl( \sum_c \sigma(G x_c) \odot \mathrm{gelu}(F x_c) \Bigr)
 
-    with the vectors :math:`x_c` of the clauses, which a large model has computed beforehand, scaled
-    to a mean square of one, and learned maps :math:`F`, :math:`G` and :math:`W`. A gate can learn
-    that "unlike oak," says nothing of the material. The order of the clauses plays no part. A text
-    without clauses has the sum zero.
+    with the vectors :math:`x_c` of the clauses, which a large model has computed beforehand, less
+    their mean and scaled to a mean square of one, and learned maps :math:`F`, :math:`G` and
+    :math:`W`. A gate can learn that "unlike oak," says nothing of the material. The order of the
+    clauses plays no part. A text without clauses has the sum zero.
 
     Args:
         dim: length of the result.
         units: length of the sum.
+        mean: float array of shape `(n,)`, the mean of the vectors of many clauses, which is
+            subtracted: what all have in common tells none from another. By default zeros.
         dropout: probability of dropping a number of the clauses' vectors, while training.
 
     Call arguments:
@@ -679,13 +681,14 @@ class ClauseEncoder(keras.layers.Layer):
         networks. ICML 2017, arXiv:1612.08083
     """
 
-    def __init__(self, dim, *, units=64, dropout=0.5, **kwargs):
+    def __init__(self, dim, *, units=64, mean=None, dropout=0.5, **kwargs):
         super().__init__(**kwargs)
         if dim < 1 or units < 1:
             raise ValueError(
                 f"Expected `dim` and `units` of at least 1. Received: {dim} and {units}."
             )
         self.dim, self.units, self.dropout_rate = dim, units, dropout
+        self._mean = "zeros" if mean is None else keras.initializers.Constant(mean)
         own = {"dtype": self.dtype_policy}
         self.dropout = keras.layers.Dropout(dropout, name="dropout", **own)
         self.said = keras.layers.Dense(units, activation="gelu", name="said", **own)
@@ -701,6 +704,13 @@ class ClauseEncoder(keras.layers.Layer):
                 "Expected clauses of shape (batch, length, n). "
                 f"Received: shape {tuple(clauses_shape)}."
             )
+        self.mean = self.add_weight(
+            shape=clauses_shape[-1:],
+            initializer=self._mean,
+            dtype="float32",
+            trainable=False,
+            name="mean",
+        )
         for layer in (self.said, self.gate):
             layer.build(clauses_shape)
         for layer in (self.norm, self.out):
@@ -708,9 +718,10 @@ class ClauseEncoder(keras.layers.Layer):
 
     def call(self, clauses, training=False):
         clauses = ops.cast(clauses, "float32")  # Squares of small numbers are 0 in float16.
+        here = ops.any(clauses != 0, axis=-1, keepdims=True)
+        clauses = clauses - self.mean
         square = ops.mean(ops.square(clauses), axis=-1, keepdims=True)
-        here = square > 0
-        scaled = clauses * ops.rsqrt(ops.where(here, square, 1.0))
+        scaled = clauses * ops.rsqrt(ops.where(square > 0, square, 1.0))
         scaled = self.dropout(ops.cast(scaled, self.compute_dtype), training=training)
         said = self.gate(scaled) * self.said(scaled)
         return self.out(self.norm(ops.sum(said * ops.cast(here, said.dtype), axis=1)))
@@ -719,6 +730,7 @@ class ClauseEncoder(keras.layers.Layer):
         return (clauses_shape[0], self.dim)
 
     def get_config(self):
+        # Without the mean: the saved weights hold it.
         return {
             **super().get_config(),
             "dim": self.dim,
