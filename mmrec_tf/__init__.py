@@ -44,6 +44,11 @@ from mmrec_tf.metrics import (
     novelty_at_k,
     recall_at_k,
 )
+from mmrec_tf.retrieval import (
+    FaissIndex,
+    ItemIndex,
+    load_index,
+)
 from mmrec_tf.similarity import (
     cosine_similarity,
 )
@@ -64,11 +69,13 @@ __all__ = [
     "ContentCentroid",
     "Dataset",
     "Evaluation",
+    "FaissIndex",
     "Fault",
     "FolderError",
     "FolderWarning",
     "ImplicitALS",
     "Interval",
+    "ItemIndex",
     "ItemKNN",
     "Modality",
     "PairedDifference",
@@ -93,6 +100,7 @@ __all__ = [
     "load_catalog",
     "load_catalog_truth",
     "load_folder",
+    "load_index",
     "load_movielens_100k",
     "map_at_k",
     "mrr_at_k",
