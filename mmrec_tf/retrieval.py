@@ -313,18 +313,33 @@ class FaissIndex(ItemIndex):
     def __init__(self, ids, vectors, factory, parameters=""):
         faiss = _faiss()
         vectors = _finite(vectors)
-        self.factory, self.parameters = factory, parameters
+        self.factory = factory
         try:
             self._index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
             self._index.train(vectors)
-            faiss.ParameterSpace().set_index_parameters(self._index, parameters)
         except RuntimeError as error:
             raise ValueError(
-                "Expected a `factory` and `parameters` that FAISS can make an index of, and "
-                f"enough vectors. Received: {factory!r}, {parameters!r} and {len(vectors)} "
-                f"vectors. FAISS says: {error}"
+                "Expected a `factory` that FAISS can make an index of, and enough vectors. "
+                f"Received: {factory!r} and {len(vectors)} vectors. FAISS says: {error}"
             ) from None
+        self.parameters = parameters
         super().__init__(ids, vectors)
+
+    @property
+    def parameters(self):
+        """How FAISS searches, a string; assign another to search otherwise."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, parameters):
+        try:
+            _faiss().ParameterSpace().set_index_parameters(self._index, parameters)
+        except RuntimeError as error:
+            raise ValueError(
+                f"Expected `parameters` that FAISS knows for {self.factory!r}. "
+                f"Received: {parameters!r}. FAISS says: {error}"
+            ) from None
+        self._parameters = parameters
 
     def _search(self, queries, k, hidden):
         # With a margin for rows that are only marked as removed.
@@ -385,11 +400,10 @@ def load_index(path):
     index._alive = np.load(io.BytesIO(members["alive.npy"]), allow_pickle=False)
     index._row_of = {index._ids[row]: int(row) for row in np.flatnonzero(index._alive)}
     if options is not None:
-        faiss = _faiss()
-        index.factory, index.parameters = options["factory"], options["parameters"]
-        index._index = faiss.deserialize_index(np.frombuffer(members["index.faiss"], np.uint8))
-        # FAISS does not save all of them.
-        faiss.ParameterSpace().set_index_parameters(index._index, index.parameters)
+        data = np.frombuffer(members["index.faiss"], np.uint8)
+        index._index = _faiss().deserialize_index(data)
+        index.factory = options["factory"]
+        index.parameters = options["parameters"]  # FAISS does not save all of them.
     return index
 
 

@@ -280,13 +280,25 @@ def test_what_is_wrong_is_named_and_changes_nothing():
     assert ItemIndex([], np.empty((0, 2))).search(np.empty((0, 2)), 1)[0].shape == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("factory", "parameters"),
-    [("Flatt", ""), ("Flat", "nprobe=4"), ("IVF100,Flat", ""), ("HNSW8", "efSearch")],
-)
-def test_what_faiss_does_not_understand(factory, parameters):
-    with pytest.raises(ValueError, match=f"Received: '{factory}', '{parameters}' and 50 vectors"):
-        FaissIndex(range(50), unit(50), factory, parameters)
+def test_what_faiss_does_not_understand():
+    for factory in ("Flatt", "IVF100,Flat"):
+        with pytest.raises(ValueError, match=f"Received: '{factory}' and 50 vectors. FAISS says"):
+            FaissIndex(range(50), unit(50), factory)
+    for factory, parameters in (("Flat", "nprobe=4"), ("HNSW8", "efSearch")):
+        with pytest.raises(ValueError, match=f"for '{factory}'. Received: '{parameters}'. FAISS"):
+            FaissIndex(range(50), unit(50), factory, parameters)
+
+
+def test_other_parameters_search_otherwise():
+    vectors, queries = unit(1000), unit(50, seed=1)
+    index = FaissIndex(range(1000), vectors, "IVF16,Flat", "nprobe=1")
+    right = best(range(1000), vectors, queries, 10)
+    some = recall(index.search(queries, 10)[0], right)
+    index.parameters = "nprobe=16"
+    assert some < recall(index.search(queries, 10)[0], right) == 1
+    with pytest.raises(ValueError, match="Received: 'n=1'"):
+        index.parameters = "n=1"
+    assert index.parameters == "nprobe=16"
 
 
 def test_without_faiss(monkeypatch):
