@@ -346,9 +346,10 @@ class FaissIndex(ItemIndex):
         n = k + max(map(len, hidden))
         n = min(len(self._ids), n + 2 * n * (len(self._ids) - len(self)) // len(self))
         scores, rows = self._index.search(queries, n)
-        rows[(rows >= 0) & ~self._alive[rows]] = -1
+        if len(self) < len(self._ids):
+            rows[~self._alive[rows]] = -1  # Those of -1 stay -1.
         rows, scores = _without(rows, scores, hidden, k)
-        short = np.flatnonzero((rows < 0).any(axis=1))
+        short = np.flatnonzero(rows.min(axis=1) < 0)
         if len(short):
             exact = super()._search(queries[short], k, [hidden[query] for query in short])
             rows[short], scores[short] = exact
@@ -413,6 +414,8 @@ def _without(rows, scores, hidden, k):
     for query, its in enumerate(hidden):
         if len(its):
             gone[query] |= np.isin(rows[query], its)
+    if not gone.any():
+        return rows[:, :k], scores[:, :k]
     order = np.argsort(gone, axis=1, kind="stable")[:, :k]
     rows = np.where(gone, -1, rows)
     return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
