@@ -30,6 +30,9 @@ bench: $(INSTALLED)
 	$(BIN)/python -W ignore -m benchmarks.run
 	$(BIN)/python -W ignore -m benchmarks.catalog
 	$(BIN)/python -W ignore -m benchmarks.speed
+	@# ScaNN does not run beside the book's TensorFlow.
+	$(BIN)/python -m venv .venv/scann && .venv/scann/bin/pip install --quiet scann==1.4.2
+	$(BIN)/python -W ignore -m benchmarks.retrieval
 	$(BIN)/python -m benchmarks.write_page
 
 lab: $(INSTALLED)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 
-def page(results, shop, speed):
-    """Return the page, Markdown, of the results, the contents of the three JSON files."""
+def page(results, shop, speed, retrieval):
+    """Return the page, Markdown, of the results, the contents of the four JSON files."""
     machine, versions = results["machine"], results["versions"]
     template = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
     return template.format(
@@ -15,6 +15,7 @@ def page(results, shop, speed):
         machine=f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
         shop=_shop(shop),
         speed=_speed(speed),
+        retrieval=_retrieval(retrieval),
         **{question["name"]: _section(question) for question in results["questions"]},
     )
 
@@ -65,6 +66,34 @@ def _speed(speed):
         "over_all": f"{ours['softmax over all items']:.1f}",
         **sizes,
     }
+
+
+def _retrieval(retrieval):
+    groups = {}
+    for row in retrieval["rows"]:
+        groups.setdefault((row["items"], row["vectors"]), []).append(row)
+    lines = []
+    for (items, vectors), rows in groups.items():
+        flat = next(row for row in rows if row["batch_ratio"] == row["one_ratio"] == 1)
+        lines += [
+            f"**{items:,} {vectors} vectors**; {flat['name']} takes "
+            f"{1e3 * flat['batch']:.2g}\u00a0ms a query in batches and "
+            f"{1e3 * flat['one']:.2g}\u00a0ms one at a time:",
+            "",
+            "| | setting | recall | in batches | one at a time | built in, s | MB |",
+            "|---|---|---:|---:|---:|---:|---:|",
+        ]
+        for row in rows:
+            ours = "Index" in row["name"]
+            name = f"**{row['name']}**" if ours else row["name"]
+            setting = row["setting"].replace(",", " ")
+            lines.append(
+                f"| {name} | {setting} | {row['recall']:.3f} | {row['batch_ratio']:g} | "
+                f"{row['one_ratio']:g} | {row['build']:g} | {row['mb']} |"
+            )
+        lines.append("")
+    sizes = {name: retrieval[name] for name in ("dim", "batch", "wanted")}
+    return {"tables": "\n".join(lines), **sizes}
 
 
 def _section(question):
