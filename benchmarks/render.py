@@ -80,7 +80,7 @@ def _retrieval(retrieval):
             f"{1e3 * flat['batch']:.2g}\u00a0ms a query in batches and "
             f"{1e3 * flat['one']:.2g}\u00a0ms one at a time:",
             "",
-            "| | setting | recall | in batches | one at a time | built in, s | MB |",
+            "| index | setting | recall | in batches | one at a time | built in, s | MB |",
             "|---|---|---:|---:|---:|---:|---:|",
         ]
         for row in rows:
