@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,14 @@ RESULTS = Path(__file__).parent / "results" / "retrieval.json"
 SCANN = Path(sys.prefix) / "scann" / "bin" / "python"
 SIZES = (100_000, 1_000_000)
 DIM, K, RECALL, BATCH, ONES = 64, 10, 0.95, 256, 200
-FLAT = "FAISS, Flat"
 
 
 def item_index(items):
-    """Return a search and its settings; a search takes queries and a setting."""
+    """Return a function from a setting to a search, the settings, and the size in bytes."""
     from mmrec_tf import ItemIndex
 
     index = ItemIndex(range(len(items)), items)
-    return lambda queries, setting: index.search(queries, K)[0], [""], items.nbytes
+    return lambda setting: lambda queries: index.search(queries, K)[0], [""], items.nbytes
 
 
 def faiss_index(factory, settings):
@@ -36,15 +36,14 @@ def faiss_index(factory, settings):
 
         index = FaissIndex(range(len(items)), items, factory)
 
-        def search(queries, setting):
-            if index.parameters != setting:
-                index.parameters = setting
-            return index.search(queries, K)[0]
+        def choose(setting):
+            index.parameters = setting
+            return lambda queries: index.search(queries, K)[0]
 
         with tempfile.NamedTemporaryFile() as file:
             index.save(file.name)
             size = Path(file.name).stat().st_size
-        return search, settings, size
+        return choose, settings, size
 
     return build
 
@@ -59,11 +58,11 @@ def faiss_itself(factory, settings):
         index.train(items)
         index.add(items)
 
-        def search(queries, setting):
+        def choose(setting):
             faiss.ParameterSpace().set_index_parameters(index, setting)
-            return index.search(queries, K)[1]
+            return lambda queries: index.search(queries, K)[1]
 
-        return search, settings, faiss.serialize_index(index).nbytes
+        return choose, settings, faiss.serialize_index(index).nbytes
 
     return build
 
@@ -75,7 +74,7 @@ def keras_rs_brute_force(items):
 
     layer = keras_rs.layers.BruteForceRetrieval(candidate_embeddings=items, k=K)
     call = tf.function(lambda queries: layer(queries)[1])
-    return lambda queries, setting: call(tf.constant(queries)).numpy(), [""], items.nbytes
+    return lambda setting: lambda queries: call(tf.constant(queries)).numpy(), [""], items.nbytes
 
 
 def scann(items):
@@ -89,17 +88,21 @@ def scann(items):
         settings = [f"leaves={n} {s}" for n in (50, 150, 400, 1000) for s in settings[1:]]
     index = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(100).build()
 
-    def search(queries, setting):
+    def choose(setting):
         options = dict(part.split("=") for part in setting.split())
         named = {"pre_reorder_num_neighbors": int(options["reorder"])}
         if "leaves" in options:
             named["leaves_to_search"] = int(options["leaves"])
-        if len(queries) == 1:
-            return index.search(queries[0], **named)[0][None]
-        return index.search_batched_parallel(queries, **named)[0]
+
+        def search(queries):
+            if len(queries) == 1:
+                return index.search(queries[0], **named)[0][None]
+            return index.search_batched_parallel(queries, **named)[0]
+
+        return search
 
     # Codes of 4 bits for each two numbers, and the vectors.
-    return search, settings, items.nbytes + len(items) * DIM // 4
+    return choose, settings, items.nbytes + len(items) * DIM // 4
 
 
 def grid(**values):
@@ -126,7 +129,7 @@ def contenders(n):
         ),
     }
     theirs = {
-        FLAT: faiss_itself("Flat", [""]),
+        "FAISS, Flat": faiss_itself("Flat", [""]),
         "FAISS, HNSW": faiss_itself("HNSW32", grid(efSearch=(32, 64, 128, 256, 512, 1024))),
         "keras-rs, brute force": keras_rs_brute_force,
         "ScaNN": scann,
@@ -134,8 +137,8 @@ def contenders(n):
     return theirs | ours
 
 
-def vectors(kind, n):
-    """Return items, queries to choose a setting with, and queries to measure it with."""
+def arrays(kind, n):
+    """Return items, and queries with their ten best: to choose a setting with, and to measure."""
     if kind == "random":
         drawn = np.random.default_rng(0).normal(size=(n + 2048, DIM)).astype(np.float32)
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -144,30 +147,32 @@ def vectors(kind, n):
         from benchmarks.trained_vectors import trained_vectors
 
         items, queries = trained_vectors(n, n_queries=2048)
-    return items, queries[:512], queries[1024:]
+    tuning, queries = queries[:512], queries[1024:]
+    return items, tuning, truth(items, tuning), queries, truth(items, queries)
 
 
-def measure(name, items, tuning, queries):
+def measure(name, items, tuning, wanted, queries, right):
     """Return a contender's times, in seconds, at the fastest setting of enough recall."""
     start = time.perf_counter()
-    search, settings, size = contenders(len(items))[name](items)
+    choose, settings, size = contenders(len(items))[name](items)
     build = time.perf_counter() - start
-    right, wanted = truth(items, queries), truth(items, tuning)
     tried = []
     for setting in settings:
-        search(tuning[:BATCH], setting)
+        search = choose(setting)
+        search(tuning[:BATCH])
         start = time.perf_counter()
-        found = search(tuning, setting)
+        found = search(tuning)
         tried.append((time.perf_counter() - start, recall(found, wanted), setting))
     enough = [row for row in tried if row[1] >= RECALL]
     # If none has enough, the one that misses least.
     setting = min(enough)[2] if enough else max(tried, key=lambda row: row[1])[2]
+    search = choose(setting)
     return {
         "name": name,
         "setting": setting,
-        "recall": round(recall(search(queries, setting), right), 3),
-        "batch": fastest(lambda: search(queries[:BATCH], setting)) / BATCH,
-        "one": fastest(lambda: [search(q[None], setting) for q in queries[:ONES]]) / ONES,
+        "recall": round(recall(search(queries), right), 3),
+        "batch": fastest(lambda: search(queries[:BATCH])) / BATCH,
+        "one": fastest(lambda: [search(q[None]) for q in queries[:ONES]]) / ONES,
         "build": build,
         "mb": round(size / 2**20),
     }
@@ -186,12 +191,7 @@ def recall(found, right):
 
 def fastest(function):
     """Return the seconds of the fastest of three calls."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(timeit.repeat(function, number=1, repeat=3))
 
 
 def main():
@@ -202,12 +202,12 @@ def main():
     for n in SIZES:
         for kind in ("random", "trained"):
             with tempfile.NamedTemporaryFile(suffix=".npz") as file:
-                np.savez(file.name, *vectors(kind, n))
+                np.savez(file.name, *arrays(kind, n))
                 group = [of_its_own(name, file.name) for name in contenders(n)]
-            flat = next(row for row in group if row["name"] == FLAT)
+            first = {speed: group[0][speed] for speed in ("batch", "one")}
             for row in group:
-                for speed in ("batch", "one"):
-                    row[f"{speed}_ratio"] = float(f"{flat[speed] / row[speed]:.2g}")
+                for speed, seconds in first.items():
+                    row[f"{speed}_ratio"] = float(f"{seconds / row[speed]:.2g}")
                     row[speed] = float(f"{row[speed]:.2g}")
                 row["build"] = float(f"{row['build']:.2g}")
                 rows.append({"items": n, "vectors": kind, **row})
@@ -226,7 +226,7 @@ def of_its_own(name, path):
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        with np.load(sys.argv[2]) as arrays:
-            print(json.dumps(measure(sys.argv[1], *arrays.values())))
+        with np.load(sys.argv[2]) as saved:
+            print(json.dumps(measure(sys.argv[1], *saved.values())))
     else:
         main()

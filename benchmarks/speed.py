@@ -8,7 +8,7 @@ import json
 import resource
 import subprocess
 import sys
-import time
+import timeit
 from pathlib import Path
 
 import keras
@@ -147,12 +147,7 @@ def _parts(model, data, seconds):
 
 def _fastest(function):
     function()  # Compiles.
-    times = []
-    for _ in range(EPOCHS):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(timeit.repeat(function, number=1, repeat=EPOCHS))
 
 
 def main():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 __all__ = ["export_query_tower", "export_recommender"]
 
@@ -38,8 +39,6 @@ def export_recommender(path, model, item_ids, index):
         ValueError: if there is another number of ids than of items, if the index has vectors of
             another length than the model, or if the query tower has vectors for users.
     """
-    import tensorflow as tf
-
     _check(model)
     names = [str(id) for id in item_ids]
     if len(names) != model.n_items:
@@ -52,46 +51,13 @@ def export_recommender(path, model, item_ids, index):
             f"Expected an `index` of vectors of length {width}, as the model has them. "
             f"Received: {index.dim}."
         )
-    candidates = [str(id) for id in index.ids]
-    column = {id: place for place, id in enumerate(candidates)}
-
-    class Exported(tf.Module):
-        def __init__(self):
-            # Not the model: TensorFlow would save functions of its own for it.
-            self.weights = [variable.value for variable in model.variables]
-            self.vectors = tf.Variable(index.vectors(index.ids), trainable=False)
-            self.candidates = tf.constant(candidates)
-            self.rows = _table(tf, {id: row for row, id in enumerate(names)})
-            self.columns = _table(tf, column)
-
-        def recommend(self, history, k, features=None):
-            queries = {"history": self.rows.lookup(history)}
-            if features is not None:
-                queries["features"] = features
-            scores = model(queries, training=False) @ tf.transpose(self.vectors)
-            # What is no candidate goes to a column of its own, which is then left out.
-            places = self.columns.lookup(history)
-            places = tf.where(places < 0, len(candidates), places)
-            users = tf.broadcast_to(tf.range(tf.shape(places)[0])[:, None], tf.shape(places))
-            none = tf.fill(tf.shape(places), np.float32(-np.inf))
-            scores = tf.pad(scores, [[0, 0], [0, 1]])
-            places = tf.stack([users, places], axis=-1)
-            scores = tf.tensor_scatter_nd_update(scores, places, none)[:, :-1]
-            # So that there are k columns.
-            more = tf.maximum(k - len(candidates), 0)
-            scores = tf.pad(scores, [[0, 0], [0, more]], constant_values=-np.inf)
-            scores, places = tf.math.top_k(scores, k)
-            ids = tf.gather(self.candidates, tf.minimum(places, len(candidates) - 1))
-            return {"ids": tf.where(scores > -np.inf, ids, ""), "scores": scores}
-
+    exported = _Recommender(model, names, index)
     signature = {
         "history": tf.TensorSpec((None, None), tf.string, "history"),
         "k": tf.TensorSpec((), tf.int32, "k"),
     }
-    if hasattr(model.query_tower, "from_features"):
-        n_features = model.query_tower.from_features.kernel.shape[0]
+    if n_features := _n_features(model):
         signature["features"] = tf.TensorSpec((None, n_features), tf.float32, "features")
-    exported = Exported()
     function = tf.function(exported.recommend).get_concrete_function(**signature)
     tf.saved_model.save(exported, str(path), signatures={"serving_default": function})
 
@@ -118,8 +84,7 @@ def export_query_tower(path, model, *, history_length):
             f"Expected a name that ends in one of {sorted(_FORMATS)}. Received: {Path(path).name}."
         )
     inputs = {"history": keras.InputSpec(dtype="int32", shape=(None, history_length))}
-    if hasattr(model.query_tower, "from_features"):
-        n_features = model.query_tower.from_features.kernel.shape[0]
+    if n_features := _n_features(model):
         inputs["features"] = keras.InputSpec(dtype="float32", shape=(None, n_features))
     model.export(str(path), format=_FORMATS[suffix], input_signature=[inputs], verbose=False)
 
@@ -132,9 +97,48 @@ def _check(model):
         )
 
 
-def _table(tf, number_of):
-    """Return a lookup from strings to numbers, -1 for all others, the empty string too."""
-    number_of = {name: number for name, number in number_of.items() if name}
-    keys, values = tf.constant(list(number_of)), tf.constant(list(number_of.values()), tf.int32)
+def _n_features(model):
+    """Return how many features the query tower takes, 0 if it takes none."""
+    from_features = getattr(model.query_tower, "from_features", None)
+    return 0 if from_features is None else from_features.kernel.shape[0]
+
+
+class _Recommender(tf.Module):
+    """What `export_recommender` saves: tables and weights, and the function that uses them."""
+
+    def __init__(self, model, names, index):
+        self.candidates = [str(id) for id in index.ids]
+        self.vectors = tf.Variable(index.vectors(index.ids), trainable=False)
+        self.rows, self.columns = _places(names), _places(self.candidates)
+        self.score = lambda queries: model(queries, training=False) @ tf.transpose(self.vectors)
+        # Not the model: TensorFlow would save functions of its own for it.
+        self.weights = [variable.value for variable in model.variables]
+
+    def recommend(self, history, k, features=None):
+        queries = {"history": self.rows.lookup(history)}
+        if features is not None:
+            queries["features"] = features
+        scores, n = self.score(queries), len(self.candidates)
+        # What is no candidate goes to a column of its own, which is then left out.
+        columns = self.columns.lookup(history)
+        columns = tf.where(columns < 0, n, columns)
+        users = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, None], tf.shape(columns))
+        scores = tf.tensor_scatter_nd_update(
+            tf.pad(scores, [[0, 0], [0, 1]]),
+            tf.stack([users, columns], axis=-1),
+            tf.fill(tf.shape(columns), np.float32(-np.inf)),
+        )[:, :-1]
+        # So that there are k columns.
+        more = tf.maximum(k - n, 0)
+        scores = tf.pad(scores, [[0, 0], [0, more]], constant_values=-np.inf)
+        scores, columns = tf.math.top_k(scores, k)
+        ids = tf.gather(tf.constant(self.candidates), tf.minimum(columns, n - 1))
+        return {"ids": tf.where(scores > -np.inf, ids, ""), "scores": scores}
+
+
+def _places(names):
+    """Return a lookup of each name's place, -1 for all others, the empty string too."""
+    place = {name: place for place, name in enumerate(names) if name}
+    keys, values = tf.constant(list(place)), tf.constant(list(place.values()), tf.int32)
     initializer = tf.lookup.KeyValueTensorInitializer(keys, values)
     return tf.lookup.StaticHashTable(initializer, -1)

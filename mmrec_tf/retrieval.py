@@ -202,19 +202,15 @@ class ItemIndex:
                 "Expected as many `ids` as `vectors`. "
                 f"Received: {len(ids)} ids and {len(vectors)} vectors."
             )
-        kind = type((self._ids or ids or [""])[0])
-        for id in ids:
+        kind, row_of = type((self._ids or ids or [""])[0]), {}
+        for row, id in enumerate(ids, len(self._ids)):
             if type(id) is not kind or kind not in (int, str):
                 raise TypeError(f"Expected ids that are all int or all str. Received: {id!r}.")
             if kind is int and not -(2**63) <= id < 2**63:
                 raise ValueError(f"Expected integers of up to 64 bits. Received: {id}.")
-        row_of = dict(zip(ids, range(len(self._ids), len(self._ids) + len(ids)), strict=True))
-        twice = [id for id in ids if id in self._row_of]
-        if len(row_of) < len(ids):
-            seen = set()
-            twice += [id for id in ids if id in seen or seen.add(id)]
-        if twice:
-            raise ValueError(f"Expected each id once. Received: {twice[0]!r} again.")
+            if id in self._row_of or id in row_of:
+                raise ValueError(f"Expected each id once. Received: {id!r} again.")
+            row_of[id] = row
         self._added(vectors)
         old, new = len(self._vectors), len(self._vectors) + len(vectors)
         if new > len(self._room):
