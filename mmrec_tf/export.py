@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmrec_tf._served import check_items, check_without_users
+
 __all__ = ["export_query_tower", "export_recommender"]
 
 _FORMATS = {".tflite": "litert", ".onnx": "onnx"}
@@ -39,24 +41,15 @@ def export_recommender(path, model, item_ids, index):
         ValueError: if there is another number of ids than of items, if the index has vectors of
             another length than the model, or if the query tower has vectors for users.
     """
-    _check(model)
     names = [str(id) for id in item_ids]
-    if len(names) != model.n_items:
-        raise ValueError(
-            f"Expected `item_ids` of the model's {model.n_items} items. Received: {len(names)}."
-        )
-    width = model.candidate_tower.compute_output_shape({"item": (None,)})[1]
-    if index.dim != width:
-        raise ValueError(
-            f"Expected an `index` of vectors of length {width}, as the model has them. "
-            f"Received: {index.dim}."
-        )
+    check_without_users(model)
+    check_items(model, names, index)
     exported = _Recommender(model, names, index)
     signature = {
         "history": tf.TensorSpec((None, None), tf.string, "history"),
         "k": tf.TensorSpec((), tf.int32, "k"),
     }
-    if n_features := _n_features(model):
+    if n_features := model.query_tower.n_features:
         signature["features"] = tf.TensorSpec((None, n_features), tf.float32, "features")
     function = tf.function(exported.recommend).get_concrete_function(**signature)
     tf.saved_model.save(exported, str(path), signatures={"serving_default": function})
@@ -77,30 +70,16 @@ def export_query_tower(path, model, *, history_length):
     Raises:
         ValueError: if the name ends otherwise, or the query tower has vectors for users.
     """
-    _check(model)
+    check_without_users(model)
     suffix = Path(path).suffix
     if suffix not in _FORMATS:
         raise ValueError(
             f"Expected a name that ends in one of {sorted(_FORMATS)}. Received: {Path(path).name}."
         )
     inputs = {"history": keras.InputSpec(dtype="int32", shape=(None, history_length))}
-    if n_features := _n_features(model):
+    if n_features := model.query_tower.n_features:
         inputs["features"] = keras.InputSpec(dtype="float32", shape=(None, n_features))
     model.export(str(path), format=_FORMATS[suffix], input_signature=[inputs], verbose=False)
-
-
-def _check(model):
-    if model.query_tower.n_users is not None:
-        raise ValueError(
-            "Expected a query tower without vectors for users, which knows no new ones: train it "
-            f"with n_users=None. Received: n_users={model.query_tower.n_users}."
-        )
-
-
-def _n_features(model):
-    """Return how many features the query tower takes, 0 if it takes none."""
-    from_features = getattr(model.query_tower, "from_features", None)
-    return 0 if from_features is None else from_features.kernel.shape[0]
 
 
 class _Recommender(tf.Module):

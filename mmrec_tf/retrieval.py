@@ -252,6 +252,11 @@ class ItemIndex:
             worst[query[rank == n - 1]] = score[rank == n - 1]
             kept = rank < n
             query, row, score = query[kept], row[kept], score[kept]
+        if len(row) < n_queries * n or not np.isfinite(score).all():
+            raise ValueError(
+                "Expected vectors whose dot products are within the range of float32. "
+                "Received: some that are not; scale them down."
+            )
         return row.reshape(n_queries, n), score.reshape(n_queries, n)
 
     # What an index does beside keeping the vectors; this one, nothing.

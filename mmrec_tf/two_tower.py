@@ -73,6 +73,12 @@ class QueryTower(keras.layers.Layer):
         self.normalize, self.seed = normalize, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
+    @property
+    def n_features(self):
+        """Number of features of a user that a built tower takes."""
+        from_features = getattr(self, "from_features", None)
+        return 0 if from_features is None else from_features.kernel.shape[0]
+
     def build(self, queries_shape, content_shape=None):
         self.items = _vectors(self, self.n_items, self.dim, "items")
         # The logarithm keeps the half-life positive, whatever an optimizer does.

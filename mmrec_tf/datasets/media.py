@@ -34,8 +34,12 @@ class MediaError(ValueError):
         return f"{self.kind}: {self.message}"
 
 
-def check_image(path):
+def check_image(path, *, max_pixels=MAX_PIXELS):
     """Raise an error unless `path` holds a whole JPEG or PNG picture, whatever its name says.
+
+    Args:
+        path: file.
+        max_pixels: int, at most `MAX_PIXELS`.
 
     Raises:
         MediaError: if it is empty, truncated, of another format, or of too many pixels.
@@ -51,14 +55,14 @@ def check_image(path):
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 image = Image.open(file, formats=("JPEG", "PNG"))
         except Image.DecompressionBombError:
-            raise _too_large("more", MAX_PIXELS) from None
+            raise _too_large("more", max_pixels) from None
         except Exception as error:
             raise MediaError(
                 "truncated image", f"The header is cut off or wrong ({error})"
             ) from None
         with image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(f"{image.width * image.height:,}", MAX_PIXELS)
+            if image.width * image.height > max_pixels:
+                raise _too_large(f"{image.width * image.height:,}", max_pixels)
             if image.format == "PNG":
                 try:
                     image.verify()  # every chunk and its checksum, to the end
@@ -159,8 +163,12 @@ def decode_audio(path, rate, n_samples):
     return sound
 
 
-def check_video(path):
+def check_video(path, *, max_pixels=MAX_VIDEO_PIXELS):
     """Raise an error unless `path` holds a whole GIF or MP4 clip with at least one frame.
+
+    Args:
+        path: file, whose name says which of the two.
+        max_pixels: int, of all frames together.
 
     Raises:
         MediaError: if it is empty, truncated, of another format, without frames, or of too many
@@ -174,8 +182,8 @@ def check_video(path):
         raise MediaError("no frames", "Expected at least one frame")
     if width * height > MAX_PIXELS:
         raise _too_large(f"{width * height:,} a frame", MAX_PIXELS)
-    if width * height * n_frames > MAX_VIDEO_PIXELS:
-        raise _too_large(f"{width * height * n_frames:,} in {n_frames:,} frames", MAX_VIDEO_PIXELS)
+    if width * height * n_frames > max_pixels:
+        raise _too_large(f"{width * height * n_frames:,} in {n_frames:,} frames", max_pixels)
 
 
 def decode_video(path, n_frames, size):
