@@ -33,6 +33,7 @@ bench: $(INSTALLED)
 	@# ScaNN does not run beside the book's TensorFlow.
 	$(BIN)/python -m venv .venv/scann && .venv/scann/bin/pip install --quiet scann==1.4.2
 	$(BIN)/python -W ignore -m benchmarks.retrieval
+	$(BIN)/python -W ignore -m benchmarks.serving
 	$(BIN)/python -m benchmarks.write_page
 
 lab: $(INSTALLED)

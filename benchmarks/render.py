@@ -3,8 +3,8 @@
 from pathlib import Path
 
 
-def page(results, shop, speed, retrieval):
-    """Return the page, Markdown, of the results, the contents of the four JSON files."""
+def page(results, shop, speed, retrieval, serving):
+    """Return the page, Markdown, of the results, the contents of the five JSON files."""
     machine, versions = results["machine"], results["versions"]
     template = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
     return template.format(
@@ -16,6 +16,7 @@ def page(results, shop, speed, retrieval):
         shop=_shop(shop),
         speed=_speed(speed),
         retrieval=_retrieval(retrieval),
+        serving=_serving(serving),
         **{question["name"]: _section(question) for question in results["questions"]},
     )
 
@@ -94,6 +95,24 @@ def _retrieval(retrieval):
         lines.append("")
     sizes = {name: retrieval[name] for name in ("dim", "batch", "wanted")}
     return {"tables": "\n".join(lines), **sizes}
+
+
+def _serving(serving):
+    servers = serving["servers"]
+    lines = [
+        "| server | clients | answers a second | share of a constant's | p50, ms | p99, ms |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    constant = next(iter(servers.values()))
+    for name, rows in servers.items():
+        for clients, row, reference in zip(serving["clients"], rows, constant, strict=True):
+            share = row["per_second"] / reference["per_second"]
+            lines.append(
+                f"| {name} | {clients} | {row['per_second']:,} | {share:.2f} | "
+                f"{row['p50_ms']:.1f} | {row['p99_ms']:.1f} |"
+            )
+    sizes = {name: serving[name] for name in ("k", "history", "dim")}
+    return {"table": "\n".join(lines), **sizes}
 
 
 def _section(question):

@@ -13,8 +13,8 @@ PAGE = Path(__file__).parents[1] / "book" / "benchmarks.md"
 
 
 def results():
-    """Return what the JSON files hold: of MovieLens, of the shop, of speed, of retrieval."""
-    names = ("movielens_100k", "catalog", "speed", "retrieval")
+    """Return what the JSON files hold: of MovieLens, of the shop, of speed, of retrieval, of serving."""
+    names = ("movielens_100k", "catalog", "speed", "retrieval", "serving")
     return [json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in names]
 
 
