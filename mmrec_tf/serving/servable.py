@@ -146,9 +146,9 @@ class Servable:
             float32 array of shape `(width,)`.
 
         Raises:
-            MediaError: if a file is not what its modality needs, damaged, or too large.
-            ValueError: if there is no content at all or a name is unknown, if the features do not
-                fit, or if what comes out is not finite.
+            ValueError: if there is no content at all or a name is unknown, if a file is not what
+                its modality needs, damaged, or too large (then a `MediaError`), if the features do
+                not fit, or if what comes out is not finite.
         """
         unknown = set(parts) - set(self.raw)
         if unknown or (self.raw and not parts):
