@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "book" / "benchmarks.md"
 
 
 def results():
-    """Return what the JSON files hold: of MovieLens, of the shop, of speed, of retrieval, of serving."""
+    """Return what the JSON files hold: MovieLens, the shop, speed, retrieval and serving."""
     names = ("movielens_100k", "catalog", "speed", "retrieval", "serving")
     return [json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in names]
 

@@ -133,10 +133,11 @@ def test_every_reference_can_be_looked_up():
     assert len(entries) >= 10
     for entry in entries:
         key = re.match(r"\w+\{([^,]+),", entry)[1]
-        # The proceedings of NeurIPS have neither, and number their papers.
+        # The proceedings of NeurIPS and the JMLR have neither, and number their papers.
         found = re.search(
             r"doi\s*=\s*\{10\.\d{4,}/\S+\}|eprint\s*=\s*\{\d{4}\.\d{4,5}\}"
-            r"|url\s*=\s*\{https://papers\.nips\.cc/paper/\d+\}",
+            r"|url\s*=\s*\{https://papers\.nips\.cc/paper/\d+\}"
+            r"|url\s*=\s*\{https://(www\.)?jmlr\.org/papers/v\d+/\w+\.html\}",
             entry,
         )
         assert found or key == "xiang2012recommender", f"references.bib: {key} has no DOI or arXiv"
