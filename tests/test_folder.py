@@ -19,6 +19,7 @@ from scipy.io import wavfile
 from mmrec_tf.datasets import folder as folder_module
 from mmrec_tf.datasets.faults import FolderError, FolderWarning
 from mmrec_tf.datasets.folder import check_folder, load_folder
+from mmrec_tf.datasets.media import check_video
 from mmrec_tf.datasets.tables import nfc
 
 ITEMS = "item_id,title\nmug,A mug\nlamp,A lamp\n"
@@ -1162,7 +1163,8 @@ def test_mp4_without_video_and_too_large(tmp_path, monkeypatch):
     make(tmp_path, {"video/mug.mp4": buffer.getvalue()})
     assert [fault.kind for fault in check_folder(tmp_path)] == ["no frames"]
     make(tmp_path, {"video/mug.mp4": mp4(clip(4))})
-    monkeypatch.setattr("mmrec_tf.datasets.media.MAX_VIDEO_PIXELS", 4 * 32 * 32 - 1)
+    assert check_folder(tmp_path) == []
+    monkeypatch.setitem(check_video.__kwdefaults__, "max_pixels", 4 * 32 * 32 - 1)
     assert [fault.kind for fault in check_folder(tmp_path)] == ["too large"]
 
 
