@@ -181,6 +181,7 @@ def _fit(model, content, targets, weights, epochs, batch_size, learning_rate, au
     steps = epochs * (len(items) // batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01), "mse", jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # Built later, the step would be traced twice.
     parts = (
         keras.tree.map_structure(lambda values: values[items], content),
         targets[items],
