@@ -19,7 +19,8 @@ notebooks: $(INSTALLED)
 
 # Trained numbers differ in their last digits between CPUs: the notebooks must pass under each of these.
 NUMERICS = TF_ENABLE_ONEDNN_OPTS=1 TF_ENABLE_ONEDNN_OPTS=0 ONEDNN_MAX_CPU_ISA=SSE41 \
-	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTRAOP_THREADS=2 OPENBLAS_CORETYPE=Nehalem
+	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTRAOP_THREADS=2 OPENBLAS_CORETYPE=Nehalem \
+	NPY_DISABLE_CPU_FEATURES=X86_V3,X86_V4,AVX512_ICL,AVX512_SPR
 numerics: $(INSTALLED)
 	@set -e; for setting in $(NUMERICS); do \
 		echo "== $$setting"; env $$setting $(BIN)/python -m pytest -q notebooks; done

@@ -133,6 +133,7 @@ def test_solutions_and_quizzes_are_complete(book_html, page):
         text = part.get_text(strip=True)
         label = summary.get_text(strip=True) if summary else ""
         assert label, f"{page}: a <details> lacks its <summary>: {text[:60]!r}"
+        assert "`" not in label, f"{page}: write <code>, Markdown is not read here: {label!r}"
         assert len(text) > len(label), (
             f"{page}: nothing follows {label!r}. Leave a blank line after </summary>, and close "
             "<details> in a later Markdown cell"
