@@ -238,7 +238,8 @@ class ItemIndex:
         size = min(_SCORES // n_queries, 2**16)
         for start in range(0, len(self._ids), size):
             block = slice(start, start + size)
-            scores = queries @ self._vectors[block].T
+            with np.errstate(over="ignore", invalid="ignore"):  # What overflows is refused below.
+                scores = queries @ self._vectors[block].T
             scores[:, ~self._alive[block]] = -np.inf
             if start == 0 and scores.shape[1] > n:
                 worst = np.nextafter(-np.partition(-scores, n - 1)[:, n - 1], -np.inf)

@@ -280,6 +280,15 @@ def test_what_is_wrong_is_named_and_changes_nothing():
     assert ItemIndex([], np.empty((0, 2))).search(np.empty((0, 2)), 1)[0].shape == (0, 1)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_dot_products_that_no_float32_holds(sign):
+    index = ItemIndex(["a", "b"], np.array([[1e20, 1e20], [1, 1]], "float32"))
+    with pytest.raises(ValueError, match=r"within the range of float32.*scale them down"):
+        index.search(np.array([[sign * 1e20, 0]], "float32"), 2)
+    ids, _ = index.search(np.array([[sign * 1e10, 0]], "float32"), 2)
+    assert ids[0].tolist() == ["a", "b"][::sign]
+
+
 def test_what_faiss_does_not_understand():
     for factory in ("Flatt", "IVF100,Flat"):
         with pytest.raises(ValueError, match=f"Received: '{factory}' and 50 vectors. FAISS says"):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import wave
+import weakref
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -87,6 +88,12 @@ def test_what_is_excluded_and_what_is_unknown():
     servable = create_servable()
     (first, second, third), _ = (row[0] for row in servable.recommend([[IDS[0]]], 3))
     assert servable.recommend([[IDS[0]]], 1, exclude=[[first, second]])[0] == [[third]]
+    # What is excluded comes on top of the history, also where that would be recommended.
+    alone = servable.recommend([[]], N)[0][0]
+    history = [str(alone[0])]
+    (best, *_), _ = (row[0] for row in servable.recommend([history], 1))
+    found = servable.recommend([history], N - 2, exclude=[[best]])[0][0]
+    assert set(found) == set(IDS) - {history[0], best}
     # An unknown id keeps its place in the order, and says nothing.
     both = servable.recommend([["nobody's"], []], 5)
     assert both[0][0].tolist() == both[0][1].tolist()
@@ -598,6 +605,22 @@ def test_a_reload_that_fails_changes_nothing(journal):
             assert recommended(client, history=[IDS[0]]) == before
         assert client.post("/reload").json()["version"] == 2
         assert recommended(client, history=[IDS[0]]) != before
+
+
+def test_a_reload_frees_what_was_served_before(journal):
+    served = []
+
+    def load():
+        servable = create_servable(seed=len(served))
+        served.append(weakref.ref(servable.model))
+        return servable
+
+    with serve(load, journal) as client:
+        # What has answered is spared by the garbage collector, until the reload.
+        recommended(client, history=[IDS[0]])
+        for _ in range(2):
+            assert client.post("/reload").status_code == 200
+        assert [model() is None for model in served] == [True, True, False]
 
 
 def test_no_request_is_dropped_by_a_reload(journal):

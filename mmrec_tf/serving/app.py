@@ -135,8 +135,9 @@ async def _running(service):
 
 
 def _add_routes(router, service, max_k):
-    servable = service.servable
-    integers = servable.id_type is int
+    # The form alone is kept by what follows: it lasts, while servables are exchanged.
+    form = service.servable.form
+    integers = form["ids"] == "int"
     rule = {"ge": -(2**63), "le": 2**63 - 1} if integers else {"min_length": 1, "max_length": 200}
     id_type = int if integers else str
     Id = Annotated[id_type, pydantic.Field(strict=True, **rule), _WHOLE]
@@ -146,9 +147,9 @@ def _add_routes(router, service, max_k):
     class Wanted(pydantic.BaseModel, extra="forbid"):
         exclude: Ids = pydantic.Field([], description="Items that are not wanted.")
         k: Annotated[int, pydantic.Field(strict=True, ge=1, le=max_k), _WHOLE] = default_k
-        if servable.n_features:
+        if form["features"]:
             features: list[pydantic.FiniteFloat] = pydantic.Field(
-                min_length=servable.n_features, max_length=servable.n_features
+                min_length=form["features"], max_length=form["features"]
             )
 
     class ForUser(Wanted):
@@ -219,7 +220,7 @@ def _add_routes(router, service, max_k):
     async def add(id, features=None, **parts) -> _Status:
         """Add an item that the model has never seen, by at least one part of its content."""
         read = {}
-        for number, name in enumerate(servable.raw):
+        for number, name in enumerate(form["content"]):
             part = parts[f"part_{number}"]
             if isinstance(part, str):
                 read[name] = ("", part.encode())
@@ -229,10 +230,10 @@ def _add_routes(router, service, max_k):
             await service.add(id, read, None if features is None else _numbers(features))
         return _status(service)
 
-    add.__signature__ = _form(servable, Annotated[id_type, Form(**rule)])
+    add.__signature__ = _signature(form, Annotated[id_type, Form(**rule)])
     post = {"status_code": 201, "responses": _errors(400, 409, 413)}
-    if servable.raw:
-        schema = {"anyOf": [{"required": [name]} for name in servable.raw]}
+    if form["content"]:
+        schema = {"anyOf": [{"required": [name]} for name in form["content"]]}
         content = {"multipart/form-data": {"schema": schema}}
         post["openapi_extra"] = {"requestBody": {"content": content}}
     router.post("/items", **post)(add)
@@ -252,20 +253,21 @@ def _add_routes(router, service, max_k):
         return _status(service)
 
 
-def _form(servable, id_type):
-    """Return the signature of a form with a field for each modality, for FastAPI to read."""
+def _signature(form, id_type):
+    """Return the signature of an HTTP form with a field for each modality, for FastAPI to read."""
     fields = {"id": (id_type, inspect.Parameter.empty)}
-    for number, (name, raw) in enumerate(servable.raw.items()):
+    for number, (name, kind) in enumerate(form["content"].items()):
         text = Annotated[str | None, Form(alias=name, max_length=_MAX_TEXT)]
-        file = Annotated[UploadFile | None, File(alias=name, description=f"A file: {raw.kind}.")]
+        file = Annotated[UploadFile | None, File(alias=name, description=f"A file: {kind}.")]
         # A modality may have a name that no parameter can have.
-        fields[f"part_{number}"] = (text if raw.kind == "text" else file, None)
-    if servable.n_item_features:
+        fields[f"part_{number}"] = (text if kind == "text" else file, None)
+    if form["item features"]:
         about = Form(description="A JSON list of numbers.", max_length=_MAX_TEXT)
         fields["features"] = (Annotated[str, about], inspect.Parameter.empty)
-    kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [
-        inspect.Parameter(name, kind, annotation=annotation, default=default)
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        )
         for name, (annotation, default) in fields.items()
     ]
     return inspect.Signature(parameters, return_annotation=_Status)

@@ -110,7 +110,8 @@ class Servable:
             rows[query, : len(history)] = [self._row_of.get(id, -1) for id in history]
         queries = {"history": rows}
         if self.n_features:
-            queries["features"] = np.asarray(features, np.float32)
+            with np.errstate(over="ignore"):  # The index refuses what is not finite.
+                queries["features"] = np.asarray(features, np.float32)
         hidden = histories
         if exclude is not None:
             hidden = [[*one, *more] for one, more in zip(histories, exclude, strict=True)]
