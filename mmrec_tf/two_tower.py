@@ -81,9 +81,9 @@ class QueryTower(keras.layers.Layer):
 
     def build(self, queries_shape, content_shape=None):
         self.items = _vectors(self, self.n_items, self.dim, "items")
-        # The logarithm keeps the half-life positive, whatever an optimizer does.
-        start = keras.initializers.Constant(np.log(self.half_life))
-        self.log_half_life = self.add_weight(shape=(), initializer=start, name="log_half_life")
+        # A logarithm keeps the half-life positive, whatever an optimizer does; that of a ratio,
+        # so that weight decay draws it to where it began and not to 1.
+        self.log_ratio = self.add_weight(shape=(), initializer="zeros", name="log_ratio")
         self.no_history = _vectors(self, 1, self.dim, "no_history")
         if content_shape is not None:
             self.from_content = _linear(self, self.dim, content_shape, "from_content")
@@ -104,6 +104,11 @@ class QueryTower(keras.layers.Layer):
             return _unit(vectors)
         return ops.concatenate([vectors, ops.ones_like(vectors[:, :1])], axis=1)
 
+    @property
+    def learned_half_life(self):
+        """The half-life as it is now, in items: a float32 tensor of shape `()`."""
+        return self.half_life * ops.exp(ops.cast(self.log_ratio, "float32"))
+
     def _history(self, history, content, training):
         here = history >= 0
         if training and self.dropout:
@@ -115,7 +120,7 @@ class QueryTower(keras.layers.Layer):
             rows = rows + ops.take(self.from_content(content), items, axis=0)
         # The logarithms of the weights, in float32: far below all others where nothing counts.
         ages = ops.arange(ops.shape(history)[1], dtype="float32")
-        logs = -np.log(2.0) * ages / ops.exp(ops.cast(self.log_half_life, "float32"))
+        logs = -np.log(2.0) * ages / self.learned_half_life
         if self.attention:
             logs = logs + ops.cast(ops.matmul(ops.tanh(rows), self.key), "float32")
         weights = ops.softmax(ops.where(here, logs, -1e9), axis=1)
@@ -406,9 +411,9 @@ class TwoTower(keras.Model):
             for name in sorted(content)
         }
         self.features = None if features is None else self._table("features", features)
-        start = keras.initializers.Constant(np.log(temperature))
-        self.log_temperature = self.add_weight(
-            shape=(), initializer=start, trainable=learn_temperature, name="log_temperature"
+        # As the query tower's half-life.
+        self.log_ratio = self.add_weight(
+            shape=(), initializer="zeros", trainable=learn_temperature, name="log_ratio"
         )
         self.seed_generator = keras.random.SeedGenerator(candidate_tower.seed)
 
@@ -466,6 +471,11 @@ class TwoTower(keras.Model):
             inputs["features"] = rows(self.features)
         return inputs
 
+    @property
+    def learned_temperature(self):
+        """The temperature as it is now: a float32 tensor of shape `()`."""
+        return self.temperature * ops.exp(ops.cast(self.log_ratio, "float32"))
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean loss of a batch's targets; see the class."""
         targets = x["targets"]
@@ -495,7 +505,7 @@ class TwoTower(keras.Model):
                 excluded = ops.arange(n_users, dtype="int32")[:, None] == drawn_by[None]
             excluded = ops.logical_or(excluded, candidates[None] < 0)
             log_q = self._log_q(candidates, n_users) if self.log_q else None
-        temperature = ops.exp(ops.cast(self.log_temperature, "float32"))
+        temperature = self.learned_temperature
         weights = ops.cast(here, "float32")
         if sample_weight is not None:
             weights = weights * ops.cast(sample_weight, "float32")[:, None]

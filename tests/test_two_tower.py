@@ -140,6 +140,28 @@ def test_an_empty_history_has_a_vector_that_is_learned():
     np.testing.assert_allclose(np.linalg.norm(out, axis=1), 1, rtol=1e-5)
 
 
+def test_weight_decay_draws_half_life_and_temperature_to_where_they_began():
+    model = TwoTower(
+        QueryTower(N_ITEMS, DIM, half_life=20.0),
+        CandidateTower(N_ITEMS, DIM),
+        counts=np.ones(N_ITEMS),
+        temperature=0.1,
+        learn_temperature=True,
+    )
+    model({"history": BATCH["history"]})
+    learned = (model.log_ratio, model.query_tower.log_ratio)
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=1.0)
+    optimizer.build(learned)
+    for weight in learned:
+        weight.assign(1.0)
+    assert model.query_tower.learned_half_life > 50
+    assert model.learned_temperature > 0.25
+    for _ in range(200):
+        optimizer.apply([tf.constant(0.0), tf.constant(0.0)])
+    np.testing.assert_allclose(model.query_tower.learned_half_life, 20.0, rtol=1e-4)
+    np.testing.assert_allclose(model.learned_temperature, 0.1, rtol=1e-4)
+
+
 def test_attention_prefers_what_its_key_says():
     tower = QueryTower(N_ITEMS, DIM, attention=True, half_life=1e6)
     tower({"history": BATCH["history"]})
