@@ -31,8 +31,8 @@ def _shop(shop):
     return {
         "candidates": shop["candidates"],
         "users": f"{shop['users']:,}",
-        **{name: f"{shop[name]:.3f}" for name in ("chance", "all", "perfect")},
-        "share": f"{100 * shop['share']:.0f}\u00a0%",
+        **{name: f"{shop[name]:.3f}" for name in ("chance", "two_tower", "all", "perfect")},
+        **{name: f"{100 * shop[name]:.0f}\u00a0%" for name in ("share", "two_tower_share")},
         "adds": ", ".join(adds),
         "seconds": shop["seconds"],
         "peak": shop["peak_gb"],
