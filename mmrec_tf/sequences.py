@@ -64,7 +64,8 @@ def next_items_data(
     Returns:
         `tf.data.Dataset` of dicts: `user`, int32 of shape `(batch_size,)`; `history`, int32 of
         shape `(batch_size, history_length)`, as `histories` gives it; `targets`, int32 of shape
-        `(batch_size, n_targets)`, -1 where there are no more.
+        `(batch_size, n_targets)`, -1 where there are no more. Iterate over one stream for all
+        epochs: a second call begins with the same draws as the first.
 
     Raises:
         ValueError: if fewer than `batch_size` users have two interactions.

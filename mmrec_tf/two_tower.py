@@ -160,7 +160,9 @@ class CandidateTower(keras.layers.Layer):
             vectors already need none.
         fusion: layer such as `GatedFusion(dim)`, which makes one vector, `dim` long, of those of
             the modalities; needed if there is content.
-        modality_dropout: probability of taking a modality for absent while training.
+        modality_dropout: probability of taking a modality for absent while training. Without
+            `id_dropout` too, an item's own vector stands in for what was dropped, and new items,
+            which have none, are found less well.
         id_dropout: probability of leaving :math:`v_i` out while training, so that the content
             learns to stand for it.
         normalize: whether to scale the vectors to length one; they then have no bias.
@@ -322,7 +324,8 @@ class TwoTower(keras.Model):
         loss: `"softmax"`, or `"bpr"`: each target against one negative, drawn uniformly.
         temperature: positive number that scores are divided by in the loss.
         learn_temperature: whether to train it too.
-        log_q: False leaves the correction of in-batch negatives out.
+        log_q: False leaves the correction of in-batch negatives out. At the optimum a model with
+            biases then lacks log Q in its scores, and no more; see chapter 4.1.
         mask: False takes a user's history for negatives too and, with `negatives="batch"`, those
             of the user's targets that others have among theirs.
         hard_negatives: number of a query's negatives that are kept, those with the highest

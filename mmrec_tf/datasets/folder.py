@@ -212,7 +212,9 @@ def check_folder(path):
 
     Returns:
         List of `Fault`, by file and line, empty if all is well. Of those whose `converted` is
-        True nothing is left out. `pd.DataFrame(faults)` makes a table of it.
+        True nothing is left out. `pd.DataFrame(faults)` makes a table of it. What belongs to items
+        is looked at once items.csv can be read, and rows of a table once its separator is right,
+        so mending may bring more to light: check again.
 
     Raises:
         ImportError: if there is an MP4 and the package `av` is not installed.
