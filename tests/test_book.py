@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from book_assets import PLAIN_TOKENS
 from bs4 import BeautifulSoup
 
 from .conftest import ROOT, build_book, toc_pages
@@ -188,3 +189,14 @@ def test_with_repository_all_buttons(html_with_repository, page):
 
 def test_repository_is_named_in_the_line_for_colab(html_with_repository):
     assert f"git+{REPOSITORY}" in page_soup(html_with_repository, "book/setup").get_text()
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_tokens_that_are_not_wrapped_have_the_colour_of_the_code(book_html, mode):
+    css = (book_html / "_static/pygments.css").read_text(encoding="utf-8")
+    colours = dict(
+        re.findall(rf'"{mode}"\] \.highlight(?: \.(\w+))? {{[^}}]*?\bcolor: (#\w+)', css)
+    )
+    assert {name: colours[name] for name in PLAIN_TOKENS} == dict.fromkeys(
+        PLAIN_TOKENS, colours[""]
+    )

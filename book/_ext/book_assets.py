@@ -26,6 +26,9 @@ SERVES = {
     r"mystnb": r'class="[^"]*\b(cell|output)\b',
     r"katex": r'class="katex',
 }
+# Highlighted code wraps every name, comma and space in an element of its own. These have the colour
+# of the code around them, in both modes.
+PLAIN_TOKENS = ("n", "nn", "nx", "p", "pm", "w")
 ONLY_TO_SEARCH = r"searchtools\.js|language_data\.js|searchindex\.js"
 
 # Copied by the theme and its extensions, loaded by no page. The web font, for the icons that
@@ -126,9 +129,29 @@ def drop_unused_references(page):
         seen.add((tag.name, subject))
 
 
+def lighten(html):
+    """Return an article without what can be neither seen nor heard.
+
+    >>> lighten('<span class="n">x</span><span class="p">,</span> <span class="kn">as</span>')
+    'x, <span class="kn">as</span>'
+    >>> lighten('<math xmlns="http://www.w3.org/1998/Math/MathML"><mi>x</mi></math>')
+    '<math><mi>x</mi></math>'
+    >>> lighten('<mi>x</mi><annotation encoding="application/x-tex">x</annotation>')
+    '<mi>x</mi>'
+    >>> lighten('<span class="strut" style="height:0.8em;vertical-align:-0.2em;"></span>')
+    '<span class="strut" style="height:0.8em;vertical-align:-0.2em"></span>'
+    """
+    html = re.sub(rf'<span class="(?:{"|".join(PLAIN_TOKENS)})">([^<]*)</span>', r"\1", html)
+    html = html.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
+    # An equation's source, which browsers hide and screen readers skip.
+    html = re.sub(r"<annotation\b[^>]*>[^<]*</annotation>", "", html)
+    return html.replace(';">', '">')
+
+
 def on_page(app, page):
     draw_icons(page)
     drop_unused_references(page)
+    page.article = lighten(page.article)
 
 
 def remove_unused_files(app, exception):
