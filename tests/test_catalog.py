@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mmrec_tf.datasets.catalog import ATTRIBUTES, load_catalog, load_catalog_truth
 from mmrec_tf.datasets.catalog import descriptions as words
 from mmrec_tf.datasets.catalog import shop as shop_module
+from mmrec_tf.datasets.catalog import stored as stored_module
 from mmrec_tf.datasets.catalog.arithmetic import normal, sine
 from mmrec_tf.datasets.catalog.attributes import draw_tastes
 from mmrec_tf.datasets.catalog.clips import CYCLES
@@ -201,7 +202,8 @@ def assert_same(one, two):
 def test_rendered_when_asked_is_the_same_as_kept(monkeypatch):
     items = np.array([59, 0, 7, 7, 33, 12])
     kept = content(load_catalog(**SMALL), items)
-    monkeypatch.setattr(shop_module, "_STORED_ITEMS", 0)
+    for module in (shop_module, stored_module):
+        monkeypatch.setattr(module, "STORED_ITEMS", 0)
     assert_same(content(load_catalog(**SMALL), items), kept)
 
 
@@ -552,7 +554,11 @@ def test_affinity_by_hand(truth):
         assert bare[row, column] == pytest.approx(by_hand, rel=1e-12)
         with_popularity = by_hand + truth.popularity[item]
         assert scores[row, column] == pytest.approx(with_popularity, rel=1e-12)
+    each = truth.affinity(users, [[0, 3], [1999, 0]])  # other items for each user
+    np.testing.assert_array_equal(each, [scores[0, [0, 2]], scores[1, [1, 0]]])
     assert truth.affinity([7]).shape == (1, 2000)
+    with pytest.raises(ValueError, match="Expected 2 rows of `items`"):
+        truth.affinity(users, [[0], [1], [2]])
     with pytest.raises(IndexError, match=r"`items` in \[0, 2000\)"):
         truth.affinity([0], [2000])
     with pytest.raises(TypeError, match="`users` to be row numbers"):

@@ -109,18 +109,21 @@ class CatalogTruth:
         tastes: dict from an attribute's name to an array of shape `(n_users, n_values)`.
         popularity: array of shape `(n_items,)`, what every user adds to an item's affinity. No
             content shows it.
+        definitions: tuple with the `Attribute` of every name; by default those of the shop.
     """
 
     attributes: pd.DataFrame
     tastes: Mapping[str, np.ndarray]
     popularity: np.ndarray
+    definitions: tuple[Attribute, ...] = ATTRIBUTES
 
     def affinity(self, users, items=None, *, popularity=True):
         """Return how much users like items: the score that no recommender can beat.
 
         Args:
             users: int array of row numbers, shape `(n_users,)`.
-            items: int array of row numbers, shape `(n_items,)`; by default all.
+            items: int array of row numbers, shape `(n_items,)`, or `(n_users, n_items)` where
+                every user is asked about other items; by default all.
             popularity: False leaves popularity out: the *content-only* oracle, the bound for
                 a model that knows items by their content alone.
 
@@ -129,11 +132,14 @@ class CatalogTruth:
 
         Raises:
             IndexError: if a row number is outside.
+            ValueError: if `items` has another number of rows than there are users.
         """
         users = _rows(users, len(next(iter(self.tastes.values()))), "users")
         everything = np.arange(len(self.attributes))
         items = everything if items is None else _rows(items, len(everything), "items")
-        scores = np.zeros((len(users), len(items)))
+        if items.ndim == 2 and len(items) != len(users):
+            raise ValueError(f"Expected {len(users)} rows of `items`. Received: {len(items)}.")
+        scores = np.zeros((len(users), items.shape[-1]))
         if popularity:
             scores += self.popularity[items]
         codes = [self.attributes[name].cat.codes.to_numpy()[items] for name in self.tastes]
@@ -152,7 +158,7 @@ class CatalogTruth:
         Raises:
             ValueError: if a modality shows no attribute.
         """
-        known = list(dict.fromkeys(attribute.modality for attribute in ATTRIBUTES))
+        known = list(dict.fromkeys(attribute.modality for attribute in self.definitions))
         chosen = known if modality is None else modality
         chosen = [chosen] if isinstance(chosen, str) else list(chosen)
         if unknown := [name for name in chosen if name not in known]:
@@ -162,14 +168,14 @@ class CatalogTruth:
                 np.eye(len(attribute.values), dtype=np.float32)[
                     self.attributes[attribute.name].cat.codes
                 ]
-                for attribute in ATTRIBUTES
+                for attribute in self.definitions
                 if attribute.modality in chosen
             ],
             axis=1,
         )
 
     def __repr__(self):
-        parts = [f"{a.name} in {a.modality} ({len(a.values)} values)" for a in ATTRIBUTES]
+        parts = [f"{a.name} in {a.modality} ({len(a.values)} values)" for a in self.definitions]
         size = f"{len(next(iter(self.tastes.values()))):,} users, {len(self.attributes):,} items"
         return f"CatalogTruth({size}; {', '.join(parts)})"
 

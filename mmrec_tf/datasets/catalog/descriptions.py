@@ -3,6 +3,7 @@
 import numpy as np
 
 from mmrec_tf._random import random_bits
+from mmrec_tf.datasets.catalog.phrases import Choices, sentence, with_article
 
 _KEY = 51
 _CHOICES = 64  # random choices at hand for one text; more than any text makes
@@ -87,30 +88,19 @@ def write_descriptions(seed, items, material, use, kind, nouns):
     return np.array(texts, dtype=object)
 
 
-class _Text:
+class _Text(Choices):
     """One text in the making: its random choices, and the noun that its sentences are about."""
 
     def __init__(self, bits, noun):
-        self.bits = iter(bits)
+        super().__init__(bits)
         self.noun = noun
         self.many = self.number(4) == 0  # a quarter of the texts speak of the things in the plural
-
-    def number(self, n):
-        return next(self.bits) % n
-
-    def pick(self, options):
-        return options[self.number(len(options))]
 
     def others(self, options, value, n):
         """Pick names of n values, all different and other than this one."""
         values = [other for other in range(len(options)) if other != value]
         self.shuffle(values)
         return [self.pick(options[other]) for other in values[:n]]
-
-    def shuffle(self, parts):
-        for last in range(len(parts) - 1, 0, -1):
-            other = self.number(last + 1)
-            parts[last], parts[other] = parts[other], parts[last]
 
     def verb(self, forms):
         return forms[self.many]
@@ -140,7 +130,7 @@ class _Text:
             rest.append(self.filler(it, its))
         # The first sentence names the things; all others follow in any order.
         self.shuffle(rest)
-        return " ".join(_sentence(part) for part in [facts[0], *rest])
+        return " ".join(sentence(part) for part in [facts[0], *rest])
 
     def facts(self, it, made, meant, material):
         """State material and use in one sentence or in two; the first names the things."""
@@ -220,17 +210,3 @@ class _Text:
                 f"you may send {'them' if self.many else 'it'} back within {few} weeks",
             )
         )
-
-
-def with_article(phrase):
-    """Return a phrase with "a" or "an" before it, by its first sound.
-
-    >>> with_article("oak box"), with_article("unusual jar"), with_article("useful jar")
-    ('an oak box', 'an unusual jar', 'a useful jar')
-    """
-    vowel = phrase[0].lower() in "aeiou" and not phrase.lower().startswith(("use", "uni", "one"))
-    return f"{'an' if vowel or phrase.startswith('honest') else 'a'} {phrase}"
-
-
-def _sentence(clause):
-    return clause[0].upper() + clause[1:] + "."

@@ -6,7 +6,6 @@ import operator
 import numpy as np
 import pandas as pd
 
-from mmrec_tf.datasets._cache import cache_folder
 from mmrec_tf.datasets.catalog.arithmetic import choice, normal, uniform
 from mmrec_tf.datasets.catalog.attributes import (
     ATTRIBUTES,
@@ -21,11 +20,10 @@ from mmrec_tf.datasets.catalog.images import SILHOUETTES, render_images
 from mmrec_tf.datasets.catalog.interactions import DAY, START, draw_counts, simulate_interactions
 from mmrec_tf.datasets.catalog.sounds import RATE as SOUND_RATE
 from mmrec_tf.datasets.catalog.sounds import SAMPLES, render_sounds
-from mmrec_tf.datasets.catalog.stored import stored_array
+from mmrec_tf.datasets.catalog.stored import STORED_ITEMS, rendered_modality
 from mmrec_tf.datasets.dataset import Dataset, Modality
 
 _VERSION = 1  # Raise it with every change of a picture, sound or clip: caches go by it.
-_STORED_ITEMS = 20_000  # Content of larger shops is rendered whenever it is read.
 _MAX_SHOWN = 4_096
 
 # Standard deviations, where each of the eight attributes has 1 and all together have 2.8.
@@ -233,36 +231,13 @@ def _modalities(seed, n_items):
         return read_text(np.arange(n_items))
 
     present = np.ones(n_items, dtype=bool)
-    text = read_text if n_items > _STORED_ITEMS else lambda items: texts()[items]
+    text = read_text if n_items > STORED_ITEMS else lambda items: texts()[items]
     modalities = {"text": Modality(present, text, (), object)}
     for name, render, shape, dtype, rate in [
         ("image", draw, (64, 64, 3), np.uint8, None),
         ("audio", play, (SAMPLES,), np.int16, SOUND_RATE),
         ("video", film, (FRAMES, SIZE, SIZE, 3), np.uint8, RATE),
     ]:
-        read = _in_blocks(render)
-        if n_items <= _STORED_ITEMS:
-            file = f"catalog-v{_VERSION}-seed{seed}-{n_items}-{name}.npy"
-            read = _stored(file, (n_items, *shape), dtype, read)
-        modalities[name] = Modality(present, read, shape, dtype, rate)
+        file = f"catalog-v{_VERSION}-seed{seed}-{n_items}-{name}.npy"
+        modalities[name] = rendered_modality(file, (n_items, *shape), dtype, render, rate=rate)
     return modalities
-
-
-def _in_blocks(render, *, block=4):
-    """Let `render` work on a few items at a time: what fits a processor's cache goes faster."""
-
-    def read(items):
-        starts = range(0, len(items), block)
-        return np.concatenate([render(items[start : start + block]) for start in starts])
-
-    return read
-
-
-def _stored(file, shape, dtype, render):
-    """Let items be read from a file in the cache, which is rendered when first needed."""
-
-    @functools.cache
-    def array():
-        return stored_array(cache_folder() / file, shape, dtype, render)
-
-    return lambda items: array()[items]
