@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: book test notebooks numerics bench lab lint constraints clean
+.PHONY: book test notebooks students numerics bench lab lint constraints clean
 
 book: $(INSTALLED)
 	@# What was read with a warning is read again: Sphinx would not repeat the warning next time.
@@ -16,6 +16,9 @@ test: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tools/notebooks.py $(CHAPTER) $(if $(FORCE),--force)
+
+students: $(INSTALLED)
+	$(BIN)/python -m tools.students _build/students
 
 # Trained numbers differ in their last digits between CPUs: the notebooks must pass under each of these.
 NUMERICS = TF_ENABLE_ONEDNN_OPTS=1 TF_ENABLE_ONEDNN_OPTS=0 ONEDNN_MAX_CPU_ISA=SSE41 \
