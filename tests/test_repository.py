@@ -103,7 +103,8 @@ def test_the_api_page_documents_every_public_name_once():
 
 def test_every_public_name_of_the_models_is_used_in_a_chapter():
     text = "".join(path.read_text("utf-8") for path in (ROOT / "book/chapters").glob("*.md"))
-    names = re.findall(r"^\.\. auto(?:function|class|data):: (\w+)$", read("book/api.md"), re.MULTILINE)
+    pattern = r"^\.\. auto(?:function|class|data):: (\w+)$"
+    names = re.findall(pattern, read("book/api.md"), re.MULTILINE)
     names = [name for name in names if name not in mmrec_tf.__all__]
     missing = [name for name in names if not re.search(rf"\b{name}\b", text)]
     assert not missing

@@ -1,7 +1,6 @@
 """The generated shop: items that are seen, read, heard and watched, and users who like some."""
 
 import functools
-import operator
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from mmrec_tf.datasets.catalog.clips import FRAMES, RATE, SIZE, render_clips
 from mmrec_tf.datasets.catalog.descriptions import write_descriptions
 from mmrec_tf.datasets.catalog.images import SILHOUETTES, render_images
 from mmrec_tf.datasets.catalog.interactions import DAY, START, draw_counts, simulate_interactions
+from mmrec_tf.datasets.catalog.sizes import checked_sizes
 from mmrec_tf.datasets.catalog.sounds import RATE as SOUND_RATE
 from mmrec_tf.datasets.catalog.sounds import SAMPLES, render_sounds
 from mmrec_tf.datasets.catalog.stored import STORED_ITEMS, rendered_modality
@@ -108,19 +108,9 @@ def load_catalog_truth(*, n_items=2000, n_users=5000, seed=0):
 
 
 def _checked(n_items, n_users, seed):
-    """Return the arguments as ints, or raise an error that names the wrong one."""
-    checked = []
-    for name, value, least in [
-        ("n_items", n_items, 50),
-        ("n_users", n_users, 1),
-        ("seed", seed, 0),
-    ]:
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise TypeError(f"Expected `{name}` to be an int. Received: {value!r}.")
-        if not least <= operator.index(value) < 2**31:
-            raise ValueError(f"Expected `{name}` in [{least}, 2**31). Received: {value}.")
-        checked.append(operator.index(value))
-    return checked
+    return checked_sizes(
+        n_items=(n_items, 50, 2**31), n_users=(n_users, 1, 2**31), seed=(seed, 0, 2**31)
+    )
 
 
 def _ids(kind, n):
