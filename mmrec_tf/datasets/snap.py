@@ -23,7 +23,7 @@ from mmrec_tf.datasets.timestamps import _YEAR_2100, check_timestamps
 
 SOURCE = Source(
     "SNAP's temporal networks",
-    "https://snap.stanford.edu/data, section temporal networks,",
+    "https://snap.stanford.edu/data, section temporal networks",
     "no licence is stated for the collection; cite it and the paper that the graph's page names.",
 )
 _COLUMNS = ["SRC", "DST", "timestamp"]
