@@ -286,7 +286,7 @@ def test_truth_is_out_of_reach_of_a_data_set(which, request, truth):
     [
         ({"n_users": 99}, ValueError, r"`n_users` in \[100, 10001\). Received: 99"),
         ({"n_users": 10_001}, ValueError, r"`n_users` in \[100, 10001\). Received: 10001"),
-        ({"seed": -1}, ValueError, r"`seed` in \[0, 2147483648\). Received: -1"),
+        ({"seed": -1}, ValueError, r"`seed` in \[0, 2\*\*31\). Received: -1"),
         ({"n_users": 300.0}, TypeError, r"`n_users` to be an int. Received: 300.0"),
         ({"seed": True}, TypeError, r"`seed` to be an int. Received: True"),
     ],
@@ -297,7 +297,7 @@ def test_wrong_arguments_are_named(load, arguments, error, message):
 
 
 def test_too_few_posts_are_named():
-    with pytest.raises(ValueError, match=r"`n_items` in \[200, 2147483648\). Received: 199"):
+    with pytest.raises(ValueError, match=r"`n_items` in \[200, 2\*\*31\). Received: 199"):
         load_social(n_items=199)
 
 

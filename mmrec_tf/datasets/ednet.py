@@ -27,7 +27,7 @@ from mmrec_tf.datasets.timestamps import _YEAR_2100
 
 SOURCE = Source(
     "EdNet-KT1",
-    "https://github.com/riiid/ednet, the archives KT1 and Contents,",
+    "https://github.com/riiid/ednet, the archives KT1 and Contents",
     "CC BY-NC 4.0, for research, https://creativecommons.org/licenses/by-nc/4.0/",
 )
 _ANSWERS = ["timestamp", "solving_id", "question_id", "user_answer", "elapsed_time"]
