@@ -367,6 +367,7 @@ def paired_bootstrap(a, b, *, confidence=0.95, n_resamples=1000, seed=0):
         `PairedDifference(mean, low, high, share_better)` of a - b.
 
     Raises:
+        TypeError: if one of them is not a Series.
         ValueError: if the users are not the same, or as `bootstrap_interval` does.
 
     Example:
@@ -376,6 +377,11 @@ def paired_bootstrap(a, b, *, confidence=0.95, n_resamples=1000, seed=0):
     (0.1, 0.1, 0.1, 1.0)
     """
     for name, values in [("a", a), ("b", b)]:
+        if not isinstance(values, pd.Series):
+            raise TypeError(
+                f"Expected `{name}` to be a Series indexed by user, such as "
+                f'`evaluation.per_user["ndcg@10"]`. Received: {type(values).__name__}.'
+            )
         twice = values.index[values.index.duplicated()].tolist()
         if twice:
             raise ValueError(

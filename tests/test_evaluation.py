@@ -636,6 +636,12 @@ def test_faulty_values_are_named(arguments, message):
         bootstrap_interval(**{"values": [0.0, 1.0]} | arguments)
 
 
+def test_values_without_users_cannot_be_paired():
+    values = np.array([0.1, 0.2])
+    with pytest.raises(TypeError, match="`b` to be a Series indexed by user.*Received: ndarray"):
+        paired_bootstrap(pd.Series(values), values)
+
+
 def test_paired_interval_is_that_of_the_differences():
     rng = np.random.default_rng(4)
     a, b = pd.Series(rng.random(40)), pd.Series(rng.random(40))
