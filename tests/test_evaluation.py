@@ -638,7 +638,7 @@ def test_faulty_values_are_named(arguments, message):
 
 def test_values_without_users_cannot_be_paired():
     values = np.array([0.1, 0.2])
-    with pytest.raises(TypeError, match="`b` to be a Series indexed by user.*Received: ndarray"):
+    with pytest.raises(TypeError, match=r"`b` to be a Series indexed by user.*Received: ndarray"):
         paired_bootstrap(pd.Series(values), values)
 
 

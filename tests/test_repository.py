@@ -160,3 +160,9 @@ def test_every_doi_that_a_chapter_links_is_in_the_bibliography():
 def test_local_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", read(page)):
         assert (ROOT / target).exists(), f"{page} links {target}, which does not exist"
+
+
+def test_docstrings_write_mathematics_as_the_api_page_reads_it():
+    for path in (ROOT / "mmrec_tf").rglob("*.py"):
+        found = re.findall(r"\$(?!MMREC).{0,30}", path.read_text("utf-8"))
+        assert not found, f"{path.name}: write :math:`x`, not {found[0]!r}"

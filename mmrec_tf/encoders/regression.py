@@ -12,7 +12,7 @@ class ContentRegression:
     root of its number of columns, so that one of many columns counts no more than one of few.
     The prediction is a sum over the modalities, each of which adds what it alone says:
 
-    $$\hat y = \sum_m (x_m - \mu_m) W_m$$
+    .. math:: \hat y = \sum_m (x_m - \mu_m) W_m
 
     The predictions are scaled so that their mean squared length is one over the items of `fit`:
     the regression shrinks them, the more so the less content tells, and towers want inputs of about
@@ -22,9 +22,9 @@ class ContentRegression:
         regularization: strength of the ridge; with about 2,000 items good values lie around 30.
 
     Attributes:
-        means: dict from a modality's name to an array of shape `(n_columns,)`, the $\mu_m$.
+        means: dict from a modality's name to an array of shape `(n_columns,)`, the :math:`\mu_m`.
         matrices: dict from a modality's name to an array of shape `(n_columns, n_targets)`, the
-            $W_m$.
+            :math:`W_m`.
 
     Example:
 

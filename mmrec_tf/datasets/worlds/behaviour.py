@@ -65,9 +65,9 @@ def draw_visits(seed, counts, joined, end, *, hours=None):
 def draw_slates(seed, n_visits, weigh, size, *, block=_BLOCK):
     """Show each visitor a list of items, drawn by weight and without replacement.
 
-    It is Pareto sampling: of the items with a weight $w_i$ above 0 those with the largest
-    $w_i / u_i$ are shown, with $u_i$ uniform in (0, 1], the largest first. Where weights are equal
-    and $m$ items have one, each is shown with probability `size / m`.
+    It is Pareto sampling: of the items with a weight :math:`w_i` above 0 those with the largest
+    :math:`w_i / u_i` are shown, with :math:`u_i` uniform in (0, 1], the largest first. Where
+    weights are equal and :math:`m` items have one, each is shown with probability `size / m`.
 
     Args:
         seed: the world's seed; what is drawn depends on it, the visit and the item alone.
@@ -113,10 +113,10 @@ def draw_slates(seed, n_visits, weigh, size, *, block=_BLOCK):
 def respond(seed, visits, slates, utility, *, noise=1.0, attention=0.1, kinds=None):
     r"""Let visitors look down a list and pick what they want.
 
-    A visitor looks at position $k = 0, 1, …$ with probability $1 / (1 + a k)$, where $a$ is
-    `attention`, and picks what they look at if its utility and their mood of the moment, a nearly
-    normal number, are together above zero: the position-based model of clicks. With
-    `kinds`, nobody picks two of a kind in one visit: the first one in the list stays.
+    A visitor looks at position :math:`k = 0, 1, …` with probability :math:`1 / (1 + a k)`, where
+    :math:`a` is `attention`, and picks what they look at if its utility and their mood of the
+    moment, a nearly normal number, are together above zero: the position-based model of clicks.
+    With `kinds`, nobody picks two of a kind in one visit: the first one in the list stays.
 
     Args:
         seed: the world's seed.

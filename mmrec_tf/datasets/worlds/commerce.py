@@ -147,16 +147,17 @@ def on_sale(timestamps, *, n_items=800, seed=0):
 class CommerceTruth:
     r"""What a generated shop of baskets hides from every model.
 
-    The utility of good $i$ for customer $u$ who enters the shop, and after having bought the
-    anchor $a$, is
+    The utility of good :math:`i` for customer :math:`u` who enters the shop, and after having
+    bought the anchor :math:`a`, is
 
-    $$U_{ui} = t_{ui} - 5 \frac{o_{ui}}{1 + o_{ui}} - 3.5, \qquad
-    U_{ui \mid a} = 0.4 \, t_{ui} - 5 \frac{o_{ui}}{1 + o_{ui}} + g_{ai} - 3.5$$
+    .. math:: U_{ui} = t_{ui} - 5 \frac{o_{ui}}{1 + o_{ui}} - 3.5, \qquad
+        U_{ui \mid a} = 0.4 \, t_{ui} - 5 \frac{o_{ui}}{1 + o_{ui}} + g_{ai} - 3.5
 
-    with taste $t$, what everybody likes about a good included, the price's excess over what the
-    customer is used to, $o_{ui} = \max(0, p_i / \ell_u - 1)$, and $g_{ai}$, how $i$ goes with $a$:
-    2 if its category is a partner of the anchor's, else -4, and 3 more for the same colour and for
-    the same use each. Nobody wants what is not on sale, or a second one of the anchor's category.
+    with taste :math:`t`, what everybody likes about a good included, the price's excess over what
+    the customer is used to, :math:`o_{ui} = \max(0, p_i / \ell_u - 1)`, and :math:`g_{ai}`, how
+    :math:`i` goes with :math:`a`: 2 if its category is a partner of the anchor's, else -4, and 3
+    more for the same colour and for the same use each. Nobody wants what is not on sale, or a
+    second one of the anchor's category.
 
     Args:
         catalog: `CatalogTruth`: hidden attributes and tastes.

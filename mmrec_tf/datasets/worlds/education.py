@@ -252,18 +252,20 @@ def load_education_truth(*, n_items=600, n_users=1500, seed=0):
 class EducationTruth:
     r"""What a generated school hides from every model: skills, difficulties, tastes and mastery.
 
-    Mastery and difficulty are in levels. With $\sigma(x) = x / (1 + |x|)$, learner $u$ of mastery
-    $\theta_s$ in the skill $s$ of exercise $i$, of difficulty $d_i$ and taste $t_{ui}$,
+    Mastery and difficulty are in levels. With :math:`\sigma(x) = x / (1 + |x|)`, learner :math:`u`
+    of mastery :math:`\theta_s` in the skill :math:`s` of exercise :math:`i`, of difficulty
+    :math:`d_i` and taste :math:`t_{ui}`,
 
-    $$U_{ui} = t_{ui} + 2 \, \sigma(2 (\theta_s - d_i)) - 1.5, \qquad
-    p_{ui} = \tfrac12 + \tfrac12 \sigma(2 (\theta_s - d_i))$$
+    .. math:: U_{ui} = t_{ui} + 2 \, \sigma(2 (\theta_s - d_i)) - 1.5, \qquad
+        p_{ui} = \tfrac12 + \tfrac12 \sigma(2 (\theta_s - d_i))
 
     are the utility and the probability of success. Trying it, whatever comes out, adds
 
-    $$\Delta \theta_s = \frac{v_u}{1 + ((d_i - \theta_s - 0.25) / 0.7)^2} \;
-    \min_{r} \left(\tfrac12 + \tfrac12 \sigma(4 (\theta_r - 2.5))\right)$$
+    .. math:: \Delta \theta_s = \frac{v_u}{1 + ((d_i - \theta_s - 0.25) / 0.7)^2} \;
+        \min_{r} \left(\tfrac12 + \tfrac12 \sigma(4 (\theta_r - 2.5))\right)
 
-    with the learner's speed $v_u$ and the minimum over what $s$ builds upon, 1 for nothing.
+    with the learner's speed :math:`v_u` and the minimum over what :math:`s` builds upon, 1 for
+    nothing.
 
     Args:
         catalog: `CatalogTruth`: the skill and the style of exercises, and tastes.

@@ -221,17 +221,18 @@ def load_social_truth(*, n_items=3000, n_users=2000, seed=0):
 class SocialTruth:
     r"""What a generated network hides from every model.
 
-    The utility of post $i$ of age $a$ days for reader $u$ is
+    The utility of post :math:`i` of age :math:`a` days for reader :math:`u` is
 
-    $$U_{ui} = t_{ui} + 0.8 \, q_{w(i)} - 3 \frac{a}{a + 1} - 1.2$$
+    .. math:: U_{ui} = t_{ui} + 0.8 \, q_{w(i)} - 3 \frac{a}{a + 1} - 1.2
 
-    with taste $t$ for its topic and its colour, and the quality $q$ of its author $w(i)$, which no
-    content shows. That of following person $v$ is
+    with taste :math:`t` for its topic and its colour, and the quality :math:`q` of its author
+    :math:`w(i)`, which no content shows. That of following person :math:`v` is
 
-    $$V_{uv} = \sum_{z \in I_v} t_{uz} + 0.8 \, q_v + 2 \frac{m_{uv}}{m_{uv} + 2} - 3$$
+    .. math:: V_{uv} = \sum_{z \in I_v} t_{uz} + 0.8 \, q_v + 2 \frac{m_{uv}}{m_{uv} + 2} - 3
 
-    with $v$'s three interests $I_v$, $u$'s taste $t_{uz}$ for topic $z$, and $m_{uv}$, how many of
-    those whom $u$ follows follow $v$ as the day begins.
+    with :math:`v`'s three interests :math:`I_v`, :math:`u`'s taste :math:`t_{uz}` for topic
+    :math:`z`, and :math:`m_{uv}`, how many of those whom :math:`u` follows follow :math:`v` as the
+    day begins.
 
     Args:
         catalog: `CatalogTruth` of posts: topic and colour, tastes, and authors' quality.
