@@ -158,9 +158,9 @@ def load_news_impressions(*, n_items=3000, n_users=2000, seed=0):
     """Return all that the front pages of `load_news` showed, opened or not.
 
     Returns:
-        Data frame with one row an article shown, in the order of time: `visit`, the page, where
-        `visit // PAGES` numbers the sessions; `user`, `item`, `timestamp`; `position`, from 0,
-        as it stood on the page; and the bool `picked`.
+        Data frame with one row an article shown, in the order of time, and the columns `visit`,
+        the page, where `visit // PAGES` numbers the sessions; `user`, `item`, `timestamp`;
+        `position`, from 0, as it stood on the page; and the bool `picked`.
 
     Example:
 
