@@ -1,21 +1,16 @@
-import gc
-import hashlib
-import types
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import mmrec_tf as mm
-from mmrec_tf.datasets.catalog import CatalogTruth
 from mmrec_tf.datasets.catalog.interactions import DAY, START
 from mmrec_tf.datasets.worlds import commerce
 from mmrec_tf.datasets.worlds.commerce import (
-    CommerceTruth,
     load_commerce,
     load_commerce_truth,
     on_sale,
 )
+from tests.worlds import assert_out_of_reach, checksum, linked
 
 SMALL = {"n_items": 120, "n_users": 300, "seed": 1}
 SHA256 = "cbd7de054066629da79c30efd0ede66e6473c0169f9775b157f72ebdb3a3ae73"
@@ -52,19 +47,8 @@ def baskets(shop):
     return log.assign(basket=by.ngroup(), place=by.cumcount())
 
 
-def checksum(dataset):
-    digest = hashlib.sha256()
-    for frame in (dataset.users, dataset.items, dataset.interactions):
-        for column in (frame.index, *(frame[name] for name in frame)):
-            digest.update("\n".join(map(str, [column.name, *column.tolist()])).encode())
-    some = np.array([3, 77, dataset.n_items - 1])
-    digest.update("\n".join(dataset.modalities["text"][some]).encode())
-    digest.update(dataset.modalities["image"][some].tobytes())
-    return digest.hexdigest()
-
-
 def test_bytes(shop):
-    assert checksum(shop) == SHA256
+    assert checksum(shop, modality="image") == SHA256
 
 
 def test_shop_as_told(shop):
@@ -249,9 +233,6 @@ def test_columns_do_not_tell_what_customers_want(shop, truth):
     whole = load_commerce(n_items=800, n_users=4000)
     hidden = load_commerce_truth(n_items=800, n_users=4000)
 
-    def linked(a, b):
-        return abs(np.corrcoef(a, b)[0, 1]) * np.sqrt(len(a))
-
     for column in ("price", "released"):
         values = whole.items[column].rank().to_numpy()
         assert linked(values, hidden.catalog.popularity) < 4
@@ -266,28 +247,7 @@ def test_columns_do_not_tell_what_customers_want(shop, truth):
 
 
 def test_truth_is_out_of_reach_of_a_data_set(shop, truth):
-    secrets = [truth.levels, truth.partners, truth.catalog.popularity]
-    secrets += [*truth.catalog.tastes.values()]
-    secrets += [truth.catalog.attributes[name].cat.codes for name in truth.catalog.attributes]
-    secrets = {np.asarray(values).astype(float).tobytes() for values in secrets}
-    shop.modalities["text"][[0]], shop.modalities["image"][[0]]  # what reading leaves behind too
-    skip = (types.ModuleType, type, types.CodeType, types.BuiltinFunctionType)
-    seen, todo = set(), [shop]
-    for _ in range(12):
-        found = []
-        for thing in todo:
-            if id(thing) in seen or isinstance(thing, skip):
-                continue
-            seen.add(id(thing))
-            assert not isinstance(thing, CommerceTruth | CatalogTruth)
-            if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub":
-                assert thing.astype(float).tobytes() not in secrets
-            if isinstance(thing, types.FunctionType):
-                found += [thing.__closure__, thing.__defaults__]
-            else:
-                found += gc.get_referents(thing)
-        todo = found
-    assert len(seen) > 100
+    assert_out_of_reach(shop, truth, truth.levels, truth.partners)
 
 
 @pytest.mark.parametrize("load", [load_commerce, load_commerce_truth])

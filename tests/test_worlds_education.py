@@ -1,19 +1,14 @@
-import gc
-import hashlib
-import types
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmrec_tf.datasets.catalog import CatalogTruth
 from mmrec_tf.datasets.worlds import education
 from mmrec_tf.datasets.worlds.education import (
     PREREQUISITES,
-    EducationTruth,
     load_education,
     load_education_truth,
 )
+from tests.worlds import assert_out_of_reach, checksum, linked
 
 SMALL = {"n_items": 120, "n_users": 200, "seed": 1}
 SHA256 = "cf923bfffc7fd10a88ac4b5d6cc8d72503b1dc007a446caa11305f9de7457a52"
@@ -51,23 +46,12 @@ def visit(*users, number=10**6):
     return pd.DataFrame({"user": users, "timestamp": 0}, index=number + np.arange(len(users)))
 
 
-def checksum(dataset):
-    digest = hashlib.sha256()
-    for frame in (dataset.users, dataset.items, dataset.interactions):
-        for column in (frame.index, *(frame[name] for name in frame)):
-            digest.update("\n".join(map(str, [column.name, *column.tolist()])).encode())
-    some = np.array([3, 77, dataset.n_items - 1])
-    digest.update("\n".join(dataset.modalities["text"][some]).encode())
-    digest.update(dataset.modalities["video"][some].tobytes())
-    return digest.hexdigest()
-
-
 def soft(x):
     return x / (1 + abs(x))
 
 
 def test_bytes(school):
-    assert checksum(school) == SHA256
+    assert checksum(school, modality="video") == SHA256
 
 
 def test_school_as_told(school):
@@ -235,9 +219,6 @@ def test_columns_tell_what_the_docstring_says_and_no_more(whole):
     assert (names[noted] == school.items["skill"][noted]).all()
     assert 0.7 < np.corrcoef(school.items["level"], truth.difficulty)[0, 1] < 0.95
 
-    def linked(a, b):
-        return abs(np.corrcoef(a, b)[0, 1]) * np.sqrt(len(a))
-
     south = (school.users["school"] == "Southgate").to_numpy()
     assert 0.4 < south.mean() < 0.6
     apart = truth.start[~south].mean() - truth.start[south].mean()
@@ -261,28 +242,7 @@ def test_columns_tell_what_the_docstring_says_and_no_more(whole):
 
 
 def test_truth_is_out_of_reach_of_a_data_set(school, truth):
-    secrets = [truth.start, truth.now, truth.speed, truth.difficulty, truth.catalog.popularity]
-    secrets += [*truth.catalog.tastes.values()]
-    secrets += [truth.catalog.attributes[name].cat.codes for name in truth.catalog.attributes]
-    secrets = {np.asarray(values).astype(float).tobytes() for values in secrets}
-    school.modalities["text"][[0]], school.modalities["video"][[0]]
-    skip = (types.ModuleType, type, types.CodeType, types.BuiltinFunctionType)
-    seen, todo = set(), [school]
-    for _ in range(12):
-        found = []
-        for thing in todo:
-            if id(thing) in seen or isinstance(thing, skip):
-                continue
-            seen.add(id(thing))
-            assert not isinstance(thing, EducationTruth | CatalogTruth)
-            if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub":
-                assert thing.astype(float).tobytes() not in secrets
-            if isinstance(thing, types.FunctionType):
-                found += [thing.__closure__, thing.__defaults__]
-            else:
-                found += gc.get_referents(thing)
-        todo = found
-    assert len(seen) > 100
+    assert_out_of_reach(school, truth, truth.start, truth.now, truth.speed, truth.difficulty)
 
 
 @pytest.mark.parametrize("load", [load_education, load_education_truth])

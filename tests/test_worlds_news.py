@@ -1,20 +1,15 @@
-import gc
-import hashlib
-import types
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import mmrec_tf as mm
-from mmrec_tf.datasets.catalog import CatalogTruth
 from mmrec_tf.datasets.worlds.news import (
     PAGES,
-    NewsTruth,
     load_news,
     load_news_impressions,
     load_news_truth,
 )
+from tests.worlds import assert_out_of_reach, checksum, linked
 
 SMALL = {"n_items": 600, "n_users": 150, "seed": 1}
 SHA256 = "5b05b92ad9ce870210846b287b4650a9dd040c0a68c60bbd990a6625891b1b50"
@@ -51,24 +46,12 @@ def pages(table):
     return visits, lists.loc[visits.index].fillna(-1).to_numpy(np.int64)
 
 
-def checksum(dataset, images=True):
-    digest = hashlib.sha256()
-    for frame in (dataset.users, dataset.items, dataset.interactions):
-        for column in (frame.index, *(frame[name] for name in frame)):
-            digest.update("\n".join(map(str, [column.name, *column.tolist()])).encode())
-    some = np.array([3, 77, dataset.n_items - 1])
-    digest.update("\n".join(dataset.modalities["text"][some]).encode())
-    if images:
-        digest.update(dataset.modalities["image"][some].tobytes())
-    return digest.hexdigest()
-
-
 def test_bytes(paper):
-    assert checksum(paper) == SHA256
+    assert checksum(paper, modality="image") == SHA256
 
 
 def test_bytes_of_the_default_paper():
-    assert checksum(load_news(), images=False) == DEFAULT_SHA256
+    assert checksum(load_news()) == DEFAULT_SHA256
 
 
 def test_paper_as_told(paper, shown):
@@ -199,9 +182,6 @@ def test_columns_do_not_tell_what_readers_want(truth, paper):
     rank = np.arange(600)
     hidden = truth.catalog
 
-    def linked(a, b):
-        return abs(np.corrcoef(a, b)[0, 1]) * np.sqrt(len(a))
-
     assert linked(rank, hidden.popularity) < 4
     lengths = paper.items["title"].str.len()
     assert linked(lengths, hidden.popularity) < 4
@@ -213,28 +193,7 @@ def test_columns_do_not_tell_what_readers_want(truth, paper):
 
 
 def test_truth_is_out_of_reach_of_a_data_set(paper, truth):
-    secrets = [truth.interests, truth.catalog.popularity]
-    secrets += [*truth.catalog.tastes.values()]
-    secrets += [truth.catalog.attributes[name].cat.codes for name in truth.catalog.attributes]
-    secrets = {np.asarray(values).astype(float).tobytes() for values in secrets}
-    paper.modalities["text"][[0]], paper.modalities["image"][[0]]  # what reading leaves behind
-    skip = (types.ModuleType, type, types.CodeType, types.BuiltinFunctionType)
-    seen, todo = set(), [paper]
-    for _ in range(12):
-        found = []
-        for thing in todo:
-            if id(thing) in seen or isinstance(thing, skip):
-                continue
-            seen.add(id(thing))
-            assert not isinstance(thing, NewsTruth | CatalogTruth)
-            if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub":
-                assert thing.astype(float).tobytes() not in secrets
-            if isinstance(thing, types.FunctionType):
-                found += [thing.__closure__, thing.__defaults__]
-            else:
-                found += gc.get_referents(thing)
-        todo = found
-    assert len(seen) > 100
+    assert_out_of_reach(paper, truth, truth.interests)
 
 
 @pytest.mark.parametrize("load", [load_news, load_news_truth, load_news_impressions])

@@ -1,20 +1,15 @@
-import gc
-import hashlib
-import types
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import mmrec_tf as mm
-from mmrec_tf.datasets.catalog import CatalogTruth
 from mmrec_tf.datasets.worlds import social
 from mmrec_tf.datasets.worlds.social import (
-    SocialTruth,
     load_follows,
     load_social,
     load_social_truth,
 )
+from tests.worlds import assert_out_of_reach, checksum, linked
 
 SMALL = {"n_items": 600, "n_users": 300, "seed": 1}
 PEOPLE = {"n_users": 300, "seed": 1}
@@ -46,20 +41,8 @@ def truth():
     return load_social_truth(**SMALL)
 
 
-def checksum(dataset, images=False):
-    digest = hashlib.sha256()
-    for frame in (dataset.users, dataset.items, dataset.interactions):
-        for column in (frame.index, *(frame[name] for name in frame)):
-            digest.update("\n".join(map(str, [column.name, *column.tolist()])).encode())
-    some = np.array([3, 77, dataset.n_items - 1])
-    digest.update("\n".join(dataset.modalities["text"][some]).encode())
-    if images:
-        digest.update(dataset.modalities["image"][some].tobytes())
-    return digest.hexdigest()
-
-
 def test_bytes(posts, follows):
-    assert checksum(posts, images=True) == SHA256
+    assert checksum(posts, modality="image") == SHA256
     assert checksum(follows) == FOLLOWS_SHA256
 
 
@@ -240,9 +223,6 @@ def test_friends_of_friends_are_followed_more(truth):
 
 
 def test_columns_do_not_tell_what_people_want(truth, posts):
-    def linked(a, b):
-        return abs(np.corrcoef(a, b)[0, 1]) * np.sqrt(len(a))
-
     rank = np.arange(300)
     assert linked(rank, truth.quality) < 4
     assert linked(posts.items["created"], truth.catalog.popularity) < 4
@@ -255,29 +235,7 @@ def test_columns_do_not_tell_what_people_want(truth, posts):
 @pytest.mark.parametrize("which", ["posts", "follows"])
 def test_truth_is_out_of_reach_of_a_data_set(which, request, truth):
     dataset = request.getfixturevalue(which)
-    secrets = [truth.interests, truth.quality, truth.catalog.popularity]
-    secrets += [*truth.catalog.tastes.values()]
-    secrets += [truth.catalog.attributes[name].cat.codes for name in truth.catalog.attributes]
-    secrets = {np.asarray(values).astype(float).tobytes() for values in secrets}
-    for modality in dataset.modalities.values():
-        modality[[0]]  # what reading leaves behind
-    skip = (types.ModuleType, type, types.CodeType, types.BuiltinFunctionType)
-    seen, todo = set(), [dataset]
-    for _ in range(12):
-        found = []
-        for thing in todo:
-            if id(thing) in seen or isinstance(thing, skip):
-                continue
-            seen.add(id(thing))
-            assert not isinstance(thing, SocialTruth | CatalogTruth)
-            if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub":
-                assert thing.astype(float).tobytes() not in secrets
-            if isinstance(thing, types.FunctionType):
-                found += [thing.__closure__, thing.__defaults__]
-            else:
-                found += gc.get_referents(thing)
-        todo = found
-    assert len(seen) > 100
+    assert_out_of_reach(dataset, truth, truth.interests, truth.quality)
 
 
 @pytest.mark.parametrize("load", [load_social, load_social_truth, load_follows])
