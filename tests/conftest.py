@@ -77,6 +77,15 @@ def build_book(target, config=ROOT / "_config.yml"):
     return Path(target) / "_build" / "html"
 
 
+@pytest.fixture(scope="module")
+def empty_cache(tmp_path_factory):
+    """A cache folder of a test module's own, with nothing in it."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMREC_TF_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def book_html(tmp_path_factory):
     """Folder with the built pages, which all processes of `make test` share."""

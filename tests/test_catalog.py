@@ -25,18 +25,11 @@ from mmrec_tf.datasets.catalog.sounds import render_sounds
 from mmrec_tf.datasets.catalog.stored import stored_array
 from mmrec_tf.datasets.dataset import Dataset
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
 SMALL = {"n_items": 60, "n_users": 40, "seed": 1}
 SMALL_SHA256 = "17eb70a264fc6ca5ffc6740b0faadcc80f5d85dc134b28d23d92f713bfa191d0"
 DEFAULT_SHA256 = "71e2163e41284d992bf2233f95cecd1cd8a4ec39dad18b0f868d9c5c6c175f6d"
 MODALITIES = ("text", "image", "audio", "video")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMREC_TF_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +207,7 @@ def test_an_item_is_the_same_in_a_larger_shop():
     assert larger.items.iloc[:60].equals(load_catalog(**SMALL).items)
 
 
-def test_a_large_shop_renders_only_what_is_asked(monkeypatch, cache):
+def test_a_large_shop_renders_only_what_is_asked(monkeypatch, empty_cache):
     rendered = []
 
     def watch(render):
@@ -224,12 +217,12 @@ def test_a_large_shop_renders_only_what_is_asked(monkeypatch, cache):
 
     for name in ("render_images", "render_sounds", "render_clips", "write_descriptions"):
         monkeypatch.setattr(shop_module, name, watch(getattr(shop_module, name)))
-    before = set(cache.iterdir())
+    before = set(empty_cache.iterdir())
     large = load_catalog(n_items=50_000, n_users=30)
     assert rendered == []
     content(large, [49_999])
     assert rendered == [[49_999]] * 4
-    assert set(cache.iterdir()) == before
+    assert set(empty_cache.iterdir()) == before
     # Of so many items each user meets 4,096, spread over the whole range.
     log = large.interactions
     assert not log.duplicated(["user", "item"]).any()
@@ -237,7 +230,7 @@ def test_a_large_shop_renders_only_what_is_asked(monkeypatch, cache):
     assert log["item"].min() < 5_000
 
 
-def test_kept_content_is_not_rendered_again(monkeypatch, cache):
+def test_kept_content_is_not_rendered_again(monkeypatch, empty_cache):
     first = content(load_catalog(**SMALL), np.arange(60))
 
     def fail(*_):

@@ -2,7 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmrec_tf.datasets.worlds.behaviour import draw_slates, draw_visits, impressions, respond
+from mmrec_tf.datasets.worlds.behaviour import (
+    draw_recent_slates,
+    draw_slates,
+    draw_visits,
+    impressions,
+    respond,
+)
 
 DAY = 86_400
 
@@ -59,6 +65,23 @@ def test_lists_end_where_nothing_is_left_and_do_not_depend_on_blocks():
     np.testing.assert_array_equal(draw_slates(0, 40, weigh, 5, block=7), slates)
     with pytest.raises(ValueError, match=r"`size` in \[1, 6\]. Received: 7"):
         draw_slates(0, 40, weigh, 7)
+
+
+def test_what_is_not_there_yet_or_no_more_is_not_shown():
+    born, times = np.array([0, 10, 20, 20, 35]), np.array([-1, 0, 19, 20, 30, 31, 100])
+    weighed = []
+
+    def weigh(visits, items, ages):
+        weighed.append((items, ages))
+        return np.ones(items.shape)
+
+    slates = draw_recent_slates(0, times, born, 10, weigh, 3)
+    shown = [sorted(row[row >= 0].tolist()) for row in slates]
+    # At most 10 seconds old, and the other places empty at the end.
+    assert shown == [[], [0], [1], [1, 2, 3], [2, 3], [], []]
+    assert (np.diff((slates >= 0).astype(int), axis=1) <= 0).all()
+    items, ages = (np.concatenate([pair[n] for pair in weighed[1:]]) for n in (0, 1))
+    np.testing.assert_array_equal(ages, np.maximum(times[:, None] - born[items], 0))
 
 
 def test_attention_falls_down_the_list():

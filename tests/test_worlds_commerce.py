@@ -18,10 +18,9 @@ LATER = START + 600 * DAY
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
+def few_pictures(empty_cache):
+    """Few pictures, and not those of the whole shop, are drawn for these tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMREC_TF_CACHE", str(tmp_path_factory.mktemp("cache")))
-        # So few pictures, and not those of the whole shop, are drawn for these tests.
         patch.setattr(commerce, "_PICTURES", 50)
         yield
 

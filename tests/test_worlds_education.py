@@ -10,16 +10,10 @@ from mmrec_tf.datasets.worlds.education import (
 )
 from tests.worlds import assert_out_of_reach, checksum, linked
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
 SMALL = {"n_items": 120, "n_users": 200, "seed": 1}
 SHA256 = "cf923bfffc7fd10a88ac4b5d6cc8d72503b1dc007a446caa11305f9de7457a52"
 NAMES = list(PREREQUISITES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMREC_TF_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,17 +11,11 @@ from mmrec_tf.datasets.worlds.news import (
 )
 from tests.worlds import assert_out_of_reach, checksum, linked
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
 SMALL = {"n_items": 600, "n_users": 150, "seed": 1}
 SHA256 = "5b05b92ad9ce870210846b287b4650a9dd040c0a68c60bbd990a6625891b1b50"
 DEFAULT_SHA256 = "6775b4c4edb94d8c59823c1d531298fbe80e35c70ef1809de630aa2532dc9af0"
 START, HOUR, DAY = 1_709_510_400, 3600, 86_400
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMREC_TF_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

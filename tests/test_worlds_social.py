@@ -11,19 +11,13 @@ from mmrec_tf.datasets.worlds.social import (
 )
 from tests.worlds import assert_out_of_reach, checksum, linked
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
 SMALL = {"n_items": 600, "n_users": 300, "seed": 1}
 PEOPLE = {"n_users": 300, "seed": 1}
 SHA256 = "11fffbcddd609edfff8f9872ca5ee4d2586b9b57cf329476a2f6ae32e3e06d62"
 FOLLOWS_SHA256 = "d677a9c9d1c4aac42fe62ada04c8cfe4594f98966333ef3edf9cc70d321b891c"
 DEFAULT_SHA256 = "59e513caee25281da3bef20e517ebad179013022844b3ae71b4dfe13a19fac5b"
 START, DAY = 1_704_067_200, 86_400
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMREC_TF_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

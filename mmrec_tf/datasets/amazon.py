@@ -17,7 +17,7 @@ from mmrec_tf.datasets._published import (
 )
 from mmrec_tf.datasets.dataset import Dataset, Modality
 from mmrec_tf.datasets.faults import Fault, FolderError
-from mmrec_tf.datasets.timestamps import _YEAR_2100
+from mmrec_tf.datasets.timestamps import YEAR_2100
 
 SOURCE = Source(
     "Amazon Reviews 2023",
@@ -206,7 +206,7 @@ def _read_reviews(path, item_rows):
 
     def read(number, record):
         rating = _number(record, "rating", 1e9)
-        time = _number(record, "timestamp", 1000 * _YEAR_2100, whole=True)
+        time = _number(record, "timestamp", 1000 * YEAR_2100, whole=True)
         user, item = _id(record, "user_id"), _id(record, "parent_asin")
         users.append(user_rows.setdefault(user, len(user_rows)))
         items.append(item_rows.setdefault(item, len(item_rows)))

@@ -23,7 +23,7 @@ from mmrec_tf.datasets.tables import (
     read_table,
     to_frame,
 )
-from mmrec_tf.datasets.timestamps import _YEAR_2100
+from mmrec_tf.datasets.timestamps import YEAR_2100
 
 SOURCE = Source(
     "EdNet-KT1",
@@ -192,7 +192,7 @@ def _read_answers(group, questions, unknown):
     for column, wrong, kind, message in [
         (
             "timestamp",
-            ~((times >= 0) & (times < 1000 * _YEAR_2100)),
+            ~((times >= 0) & (times < 1000 * YEAR_2100)),
             "bad timestamp",
             "Expected milliseconds since 1970, before 2100",
         ),

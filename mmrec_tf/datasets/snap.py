@@ -19,7 +19,7 @@ from mmrec_tf.datasets._published import (
 from mmrec_tf.datasets.dataset import Dataset
 from mmrec_tf.datasets.faults import Fault, FolderError
 from mmrec_tf.datasets.tables import Table
-from mmrec_tf.datasets.timestamps import _YEAR_2100, check_timestamps
+from mmrec_tf.datasets.timestamps import YEAR_2100, check_timestamps
 
 SOURCE = Source(
     "SNAP's temporal networks",
@@ -107,7 +107,7 @@ def _read_edges(path):
     except (ValueError, OverflowError, EOFError, gzip.BadGzipFile, zlib.error):
         return _check_edges(path)
     times = edges["timestamp"]
-    if edges["more"].isna().all() and len(edges) and 0 <= times.min() <= times.max() < _YEAR_2100:
+    if edges["more"].isna().all() and len(edges) and 0 <= times.min() <= times.max() < YEAR_2100:
         return edges[_COLUMNS]
     return _check_edges(path)
 

@@ -18,7 +18,7 @@ _UNIX, _ISO_OFFSET, _ISO_LOCAL = (
     "ISO 8601 without offset",
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEAR_2100 = 4_102_444_800
+YEAR_2100 = 4_102_444_800
 _FINER = (("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9))
 
 
@@ -60,12 +60,12 @@ def check_timestamps(table):
             return "bad timestamp", "Expected Unix seconds; a date is written 2024-05-01"
         if seconds < 0:
             return "bad timestamp", "Expected a time since 1970"
-        if seconds >= _YEAR_2100:
+        if seconds >= YEAR_2100:
             unit = next(
                 (
                     f": are these {unit}? Divide by {factor:,}"
                     for unit, factor in _FINER
-                    if kind == _UNIX and seconds < _YEAR_2100 * factor
+                    if kind == _UNIX and seconds < YEAR_2100 * factor
                 ),
                 "",
             )

@@ -51,6 +51,26 @@ def draw_codes(seed, items, attribute):
     return choice(len(attribute.values), (seed, *_words(attribute.name)), items)
 
 
+def attribute_table(definitions, codes, index):
+    """Return items' attributes as `CatalogTruth` holds them.
+
+    Args:
+        definitions: the `Attribute`s, in the order of the columns.
+        codes: int arrays of shape `(n_items,)`, positions in their values, one an attribute.
+        index: the items' ids.
+
+    Returns:
+        Data frame with one categorical column an attribute.
+    """
+    columns = {
+        attribute.name: pd.Categorical.from_codes(
+            code.astype(np.int8), categories=list(attribute.values)
+        )
+        for attribute, code in zip(definitions, codes, strict=True)
+    }
+    return pd.DataFrame(columns, index=index)
+
+
 def draw_tastes(seed, attribute, n_users, region, *, region_share=0.1):
     """Return how much each user likes each value of one attribute.
 

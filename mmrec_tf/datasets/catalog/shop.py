@@ -10,11 +10,13 @@ from mmrec_tf.datasets.catalog.attributes import (
     ATTRIBUTES,
     CatalogTruth,
     add_tastes,
+    attribute_table,
     draw_codes,
     draw_tastes,
 )
 from mmrec_tf.datasets.catalog.clips import FRAMES, RATE, SIZE, render_clips
 from mmrec_tf.datasets.catalog.descriptions import write_descriptions
+from mmrec_tf.datasets.catalog.ids import numbered_ids
 from mmrec_tf.datasets.catalog.images import SILHOUETTES, render_images
 from mmrec_tf.datasets.catalog.interactions import DAY, START, draw_counts, simulate_interactions
 from mmrec_tf.datasets.catalog.sizes import checked_sizes
@@ -74,10 +76,10 @@ def load_catalog(*, n_items=2000, n_users=5000, seed=0):
     ['box', np.float64(34.9)]
     """
     n_items, n_users, seed = _checked(n_items, n_users, seed)
-    users, items = _users(seed, n_users), _items(seed, n_items)
+    users, items = shop_users(seed, n_users), shop_items(seed, n_items)
     log = _interactions(seed, users, items)
     name = f"Generated catalogue (seed {seed})"
-    return Dataset(name, users, items, log, _modalities(seed, n_items))
+    return Dataset(name, users, items, log, shop_modalities(seed, n_items))
 
 
 def load_catalog_truth(*, n_items=2000, n_users=5000, seed=0):
@@ -95,13 +97,8 @@ def load_catalog_truth(*, n_items=2000, n_users=5000, seed=0):
     """
     n_items, n_users, seed = _checked(n_items, n_users, seed)
     rows = np.arange(n_items)
-    columns = {
-        attribute.name: pd.Categorical.from_codes(
-            draw_codes(seed, rows, attribute).astype(np.int8), categories=list(attribute.values)
-        )
-        for attribute in ATTRIBUTES
-    }
-    attributes = pd.DataFrame(columns, index=_ids("item", n_items))
+    codes = [draw_codes(seed, rows, attribute) for attribute in ATTRIBUTES]
+    attributes = attribute_table(ATTRIBUTES, codes, numbered_ids("item", n_items))
     names = [attribute.name for attribute in ATTRIBUTES]
     tastes = dict(zip(names, _tastes(seed, n_users), strict=True))
     return CatalogTruth(attributes, tastes, _popularity(seed, rows))
@@ -113,11 +110,8 @@ def _checked(n_items, n_users, seed):
     )
 
 
-def _ids(kind, n):
-    return pd.Index([f"{kind}-{row:05d}" for row in range(n)], name=f"{kind}_id")
-
-
-def _users(seed, n_users):
+def shop_users(seed, n_users):
+    """Return the users' table of the shop; a user is the same in a larger one."""
     rows = np.arange(n_users)
     # Half of the users come in the first month, the others over the next twenty.
     day = np.where(
@@ -130,10 +124,11 @@ def _users(seed, n_users):
         "age": 16 + choice(40, (seed, _AGE, 0), rows) + choice(30, (seed, _AGE, 1), rows),
         "joined": START + day * DAY + choice(DAY, (seed, _JOINED, 2), rows),
     }
-    return pd.DataFrame(columns, index=_ids("user", n_users))
+    return pd.DataFrame(columns, index=numbered_ids("user", n_users))
 
 
-def _items(seed, n_items):
+def shop_items(seed, n_items):
+    """Return the items' table of the shop; an item is the same in a larger one."""
     rows = np.arange(n_items)
     category = _category(seed, rows)
     kinds = np.array(SILHOUETTES, dtype=object)
@@ -154,7 +149,7 @@ def _items(seed, n_items):
         "price": cents / 100.0,
         "released": START + day * DAY + choice(DAY, (seed, _RELEASED, 2), rows),
     }
-    return pd.DataFrame(columns, index=_ids("item", n_items))
+    return pd.DataFrame(columns, index=numbered_ids("item", n_items))
 
 
 def _category(seed, rows):
@@ -197,7 +192,7 @@ def _interactions(seed, users, items):
     )
 
 
-def _modalities(seed, n_items):
+def shop_modalities(seed, n_items):
     """Return the four modalities; each shows its two attributes and no other."""
 
     def codes(items, modality):

@@ -110,6 +110,60 @@ def draw_slates(seed, n_visits, weigh, size, *, block=_BLOCK):
     return slates
 
 
+def draw_recent_slates(seed, times, born, alive, weigh, size):
+    """Show each visitor a list, as `draw_slates` does, of what is not yet old.
+
+    Args:
+        seed: the world's seed.
+        times: int array of shape `(n_visits,)`, seconds, ascending.
+        born: int array of shape `(n_items,)`, seconds, ascending: when items appear.
+        alive: seconds, after which an item is shown no more.
+        weigh: function from visits, shape `(n,)`, items and their ages in seconds, both of shape
+            `(n, m)`, to non-negative weights of that shape.
+        size: length of a list.
+
+    Returns:
+        int64 array of shape `(n_visits, size)`, items; -1 at the end of a list where fewer are
+        there.
+    """
+    newest = np.searchsorted(born, times, side="right") - 1
+    oldest = np.searchsorted(born, times - alive)
+    width = max(int((newest - oldest).max()) + 1, size)
+
+    def weigh_places(visits):
+        items = newest[visits][:, None] - np.arange(width)
+        there = (items >= oldest[visits][:, None]) & (items >= 0)
+        items = np.maximum(items, 0)
+        ages = np.maximum(times[visits][:, None] - born[items], 0)
+        return np.where(there, weigh(visits, items, ages), 0.0)
+
+    places = draw_slates(seed, len(times), weigh_places, size)
+    return np.where(places >= 0, newest[:, None] - places, -1)
+
+
+def asked(visits, slates):
+    """Return users, times, items and which places of the lists are taken, for a utility.
+
+    Args:
+        visits: data frame with the columns `user` and `timestamp`, one row a visit.
+        slates: int array of shape `(n, size)`, items, -1 for none.
+
+    Returns:
+        Two arrays of shape `(n,)`, and two of shape `(n, size)`: items, 0 for none, and bools.
+
+    Raises:
+        ValueError: if there are not as many lists as visits.
+    """
+    slates = np.asarray(slates)
+    if slates.ndim != 2 or len(slates) != len(visits):
+        raise ValueError(
+            f"Expected `slates` of shape ({len(visits)}, size). Received: {slates.shape}."
+        )
+    there = slates >= 0
+    users, times = (visits[name].to_numpy() for name in ("user", "timestamp"))
+    return users, times, np.where(there, slates, 0), there
+
+
 def respond(seed, visits, slates, utility, *, noise=1.0, attention=0.1, kinds=None):
     r"""Let visitors look down a list and pick what they want.
 

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from mmrec_tf._random import random_uniform
-from mmrec_tf.datasets.catalog import CatalogTruth, load_catalog, load_catalog_truth
+from mmrec_tf.datasets.catalog import CatalogTruth, load_catalog_truth
 from mmrec_tf.datasets.catalog.arithmetic import uniform
 from mmrec_tf.datasets.catalog.images import SILHOUETTES
 from mmrec_tf.datasets.catalog.interactions import DAY, END, START
+from mmrec_tf.datasets.catalog.shop import shop_items, shop_modalities, shop_users
+from mmrec_tf.datasets.catalog.sizes import checked_sizes
 from mmrec_tf.datasets.dataset import Dataset, Modality
-from mmrec_tf.datasets.worlds.behaviour import draw_slates, draw_visits, impressions, respond
+from mmrec_tf.datasets.worlds.behaviour import asked, draw_slates, draw_visits, impressions, respond
 
 __all__ = ["CommerceTruth", "load_commerce", "load_commerce_truth", "on_sale"]
 
@@ -66,11 +68,11 @@ def load_commerce(*, n_items=800, n_users=4000, seed=0):
     """
     truth = load_commerce_truth(n_items=n_items, n_users=n_users, seed=seed)
     n_items, n_users = len(truth.prices), len(truth.levels)
-    shop = load_catalog(n_items=max(n_items, _PICTURES), n_users=1, seed=seed)
-    users = load_catalog(n_items=50, n_users=n_users, seed=seed).users
+    users = shop_users(truth.seed, n_users)
+    content = shop_modalities(truth.seed, max(n_items, _PICTURES))
     there = np.ones(n_items, bool)
     modalities = {
-        name: Modality(there, shop.modalities[name].read, *shape)
+        name: Modality(there, content[name].read, *shape)
         for name, shape in [("text", ((), object)), ("image", ((64, 64, 3), np.uint8))]
     }
     shown, _ = _log(truth, users["joined"].to_numpy())
@@ -78,7 +80,7 @@ def load_commerce(*, n_items=800, n_users=4000, seed=0):
     # A stable sort leaves what was bought first before the rest of its basket.
     rows = rows.sort_values("visit", kind="stable")
     name = f"Generated baskets (seed {seed})"
-    return Dataset(name, users, shop.items.iloc[:n_items].copy(), rows, modalities)
+    return Dataset(name, users, shop_items(truth.seed, n_items), rows, modalities)
 
 
 def load_commerce_truth(*, n_items=800, n_users=4000, seed=0):
@@ -99,7 +101,7 @@ def load_commerce_truth(*, n_items=800, n_users=4000, seed=0):
     """
     whole = load_catalog_truth(n_items=n_items, n_users=n_users, seed=seed)
     n_items, seed = len(whole.attributes), int(seed)
-    shop = load_catalog(n_items=n_items, n_users=1, seed=seed)
+    items = shop_items(seed, n_items)
     catalog = CatalogTruth(
         whole.attributes[list(_ATTRIBUTES)],
         {name: whole.tastes[name] for name in _ATTRIBUTES},
@@ -111,9 +113,9 @@ def load_commerce_truth(*, n_items=800, n_users=4000, seed=0):
     kind_of = {name: kind for kind, name in enumerate(SILHOUETTES)}
     return CommerceTruth(
         catalog,
-        shop.items["price"].to_numpy(),
-        np.array([kind_of[name] for name in shop.items["category"]]),
-        shop.items["released"].to_numpy(),
+        items["price"].to_numpy(),
+        np.array([kind_of[name] for name in items["category"]]),
+        items["released"].to_numpy(),
         9.0 + 20.0 * dear / (1.1 - dear),
         _partners(seed),
         seed,
@@ -139,8 +141,9 @@ def on_sale(timestamps, *, n_items=800, seed=0):
     >>> on_sale(np.array([1699495853]), n_items=200)[0, :4]
     array([ True,  True, False,  True])
     """
-    shop = load_catalog(n_items=n_items, n_users=1, seed=seed)
-    return _on_sale(int(seed), shop.items["released"].to_numpy(), np.asarray(timestamps))
+    n_items, seed = checked_sizes(n_items=(n_items, 50, 2**31), seed=(seed, 0, 2**31))
+    released = shop_items(seed, n_items)["released"].to_numpy()
+    return _on_sale(seed, released, np.asarray(timestamps))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -193,18 +196,12 @@ class CommerceTruth:
         Raises:
             ValueError: if there are not as many slates, or anchors, as visits.
         """
-        slates = np.asarray(slates)
-        users = visits["user"].to_numpy()
-        if slates.ndim != 2 or len(slates) != len(users):
-            raise ValueError(
-                f"Expected `slates` of shape ({len(users)}, size). Received: {slates.shape}."
-            )
-        items = np.where(slates >= 0, slates, 0)
+        users, times, items, there = asked(visits, slates)
         taste = self.catalog.affinity(users, items)
         excess = np.maximum(self.prices[items] / self.levels[users][:, None] - 1.0, 0.0)
         price = _PRICE * excess / (1.0 + excess)
-        there = _on_sale(self.seed, self.released, visits["timestamp"].to_numpy())
-        buyable = np.take_along_axis(there, items, axis=1) & (slates >= 0)
+        offered = _on_sale(self.seed, self.released, times)
+        buyable = np.take_along_axis(offered, items, axis=1) & there
         if anchors is None:
             return np.where(buyable, taste - price + _FIRST, -np.inf)
         anchors = np.asarray(anchors)

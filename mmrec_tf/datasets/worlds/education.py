@@ -14,14 +14,15 @@ import pandas as pd
 from mmrec_tf._random import random_bits, random_uniform
 from mmrec_tf.datasets.catalog import ATTRIBUTES, Attribute, CatalogTruth
 from mmrec_tf.datasets.catalog.arithmetic import choice, normal, uniform
-from mmrec_tf.datasets.catalog.attributes import draw_codes, draw_tastes
+from mmrec_tf.datasets.catalog.attributes import attribute_table, draw_codes, draw_tastes
 from mmrec_tf.datasets.catalog.clips import FRAMES, RATE, SIZE, render_clips
+from mmrec_tf.datasets.catalog.ids import numbered_ids
 from mmrec_tf.datasets.catalog.interactions import DAY, START
 from mmrec_tf.datasets.catalog.phrases import Choices
 from mmrec_tf.datasets.catalog.sizes import checked_sizes
 from mmrec_tf.datasets.catalog.stored import rendered_modality
 from mmrec_tf.datasets.dataset import Dataset, Modality
-from mmrec_tf.datasets.worlds.behaviour import draw_slates, draw_visits, respond
+from mmrec_tf.datasets.worlds.behaviour import asked, draw_slates, draw_visits, respond
 
 __all__ = ["PREREQUISITES", "EducationTruth", "load_education", "load_education_truth"]
 
@@ -205,14 +206,14 @@ def load_education(*, n_items=600, n_users=1500, seed=0):
             "level": np.minimum(np.maximum(np.floor(guess + 0.5), 1), 5).astype(np.int64),
             "skill": np.where(noted, names, ""),
         },
-        index=_ids("exercise", n_items),
+        index=numbered_ids("exercise", n_items),
     )
     users = pd.DataFrame(
         {
             "school": np.array(_SCHOOLS, dtype=object)[_school(seed, people)],
             "joined": _joined(seed, people),
         },
-        index=_ids("learner", n_users),
+        index=numbered_ids("learner", n_users),
     )
     everything = np.ones(n_items, bool)
     modalities = {
@@ -299,15 +300,10 @@ class EducationTruth:
         Returns:
             float64 array of shape `(n, size)`; -inf for none.
         """
-        users, slates = visits["user"].to_numpy(), np.asarray(slates)
-        if slates.ndim != 2 or len(slates) != len(users):
-            raise ValueError(
-                f"Expected `slates` of shape ({len(users)}, size). Received: {slates.shape}."
-            )
-        items = np.where(slates >= 0, slates, 0)
+        users, _, items, there = asked(visits, slates)
         ease = _soft(_STEEP * self._lead(users, items, mastery))
         total = self.catalog.affinity(users, items) + _EASE * ease + _OFFSET
-        return np.where(slates >= 0, total, -np.inf)
+        return np.where(there, total, -np.inf)
 
     def respond(self, visits, slates, mastery):
         """Let learners pick from lists, one exercise at most: the same one every time.
@@ -452,10 +448,6 @@ def _film(seed, items):
     return render_clips(seed, items, *codes)
 
 
-def _ids(kind, n):
-    return pd.Index([f"{kind}-{row:05d}" for row in range(n)], name=f"{kind}_id")
-
-
 def _world(n_items, n_users, seed):
     """Return the truth, and the year as a dict of visits, lists, picks, answers and mastery."""
     n_items, n_users, seed = checked_sizes(
@@ -463,14 +455,13 @@ def _world(n_items, n_users, seed):
     )
     rows, people = np.arange(n_items), np.arange(n_users)
     school = _school(seed, people)
-    columns, tastes = {}, {}
-    for attribute in _DEFINITIONS:
-        codes = draw_codes(seed, rows, attribute).astype(np.int8)
-        columns[attribute.name] = pd.Categorical.from_codes(codes, list(attribute.values))
-        if attribute is not SKILL:  # A school says nothing of taste.
-            taste = draw_tastes(seed, attribute, n_users, school, region_share=0.0)
-            tastes[attribute.name] = _TASTE * taste
-    attributes = pd.DataFrame(columns, index=_ids("exercise", n_items))
+    codes = [draw_codes(seed, rows, attribute) for attribute in _DEFINITIONS]
+    attributes = attribute_table(_DEFINITIONS, codes, numbered_ids("exercise", n_items))
+    # A school says nothing of taste, and nobody prefers a skill.
+    tastes = {
+        attribute.name: _TASTE * draw_tastes(seed, attribute, n_users, school, region_share=0.0)
+        for attribute in _DEFINITIONS[1:]
+    }
     appeal = _APPEAL_SPREAD * normal((seed, _APPEAL), rows)
     start = 3.8 - 0.4 * _depth() - 1.0 * school[:, None]
     start = start + 0.7 * normal((seed, _ABILITY), people)[:, None]

@@ -12,15 +12,21 @@ import numpy as np
 import pandas as pd
 
 from mmrec_tf._random import random_bits, random_uniform
-from mmrec_tf.datasets.catalog import ATTRIBUTES, Attribute, CatalogTruth
+from mmrec_tf.datasets.catalog import Attribute, CatalogTruth
 from mmrec_tf.datasets.catalog.arithmetic import choice, normal
-from mmrec_tf.datasets.catalog.attributes import draw_codes, draw_tastes
-from mmrec_tf.datasets.catalog.images import SILHOUETTES, render_images
+from mmrec_tf.datasets.catalog.attributes import attribute_table, draw_codes, draw_tastes
+from mmrec_tf.datasets.catalog.ids import numbered_ids
 from mmrec_tf.datasets.catalog.phrases import Choices
 from mmrec_tf.datasets.catalog.sizes import checked_sizes
-from mmrec_tf.datasets.catalog.stored import rendered_modality
 from mmrec_tf.datasets.dataset import Dataset, Modality
-from mmrec_tf.datasets.worlds.behaviour import draw_slates, draw_visits, impressions, respond
+from mmrec_tf.datasets.worlds.behaviour import (
+    asked,
+    draw_recent_slates,
+    draw_visits,
+    impressions,
+    respond,
+)
+from mmrec_tf.datasets.worlds.pictures import COLOUR, colour_pictures
 
 __all__ = ["PAGES", "NewsTruth", "load_news", "load_news_impressions", "load_news_truth"]
 
@@ -98,7 +104,7 @@ _PLACES = ("Lisbon", "Oslo", "Lyon", "Kyoto", "Quito", "Accra", "Turin", "Perth"
 
 _TOPIC_OF = Attribute("topic", "text", tuple(_TEXTS))
 _ANGLE_OF = Attribute("angle", "text", tuple(_LEADS))
-_DEFINITIONS = (_TOPIC_OF, _ANGLE_OF, next(a for a in ATTRIBUTES if a.name == "colour"))
+_DEFINITIONS = (_TOPIC_OF, _ANGLE_OF, COLOUR)
 
 
 def load_news(*, n_items=3000, n_users=2000, seed=0):
@@ -128,8 +134,8 @@ def load_news(*, n_items=3000, n_users=2000, seed=0):
     >>> paper.modalities["text"][7]
     'The central bank talks of a recession. Our columnist in Perth has had enough.'
     """
-    truth, visits, slates, picked = _world(n_items, n_users, seed)
-    table = impressions(visits, slates, picked)
+    truth = load_news_truth(n_items=n_items, n_users=n_users, seed=seed)
+    table = impressions(*_log(truth, n_users))
     n_people, items = len(truth.interests), np.arange(len(truth.published))
     registered = np.arange(n_people) < n_users
     ids = [
@@ -139,16 +145,11 @@ def load_news(*, n_items=3000, n_users=2000, seed=0):
     users = pd.DataFrame({"registered": registered}, index=pd.Index(ids, name="user_id"))
     seed = truth.seed
     titles, texts = _write(seed, items)
-    index = pd.Index([f"article-{row:05d}" for row in items], name="item_id")
-    articles = pd.DataFrame({"title": titles, "published": truth.published}, index=index)
+    columns = {"title": titles, "published": truth.published}
+    articles = pd.DataFrame(columns, index=_article_ids(len(items)))
     modalities = {
         "text": Modality.from_array(texts),
-        "image": rendered_modality(
-            f"news-v1-seed{seed}-{len(items)}-image.npy",
-            (len(items), 64, 64, 3),
-            np.uint8,
-            lambda rows: _draw(seed, rows),
-        ),
+        "image": colour_pictures("news-v1", seed, _THING, len(items)),
     }
     name = f"Generated newspaper (seed {seed})"
     return Dataset(name, users, articles, table[table["picked"]], modalities)
@@ -168,7 +169,7 @@ def load_news_impressions(*, n_items=3000, n_users=2000, seed=0):
     >>> table[["item", "position", "picked"]].head(2).to_numpy().tolist()
     [[20, 0, False], [10, 1, False]]
     """
-    return impressions(*_world(n_items, n_users, seed)[1:])
+    return impressions(*_log(load_news_truth(n_items=n_items, n_users=n_users, seed=seed), n_users))
 
 
 def load_news_truth(*, n_items=3000, n_users=2000, seed=0):
@@ -185,7 +186,27 @@ def load_news_truth(*, n_items=3000, n_users=2000, seed=0):
     >>> truth.utility(visit, np.array([[30, 31]])).round(2)
     array([[-6.86,  3.2 ]])
     """
-    return _world(n_items, n_users, seed)[0]
+    n_items, n_users, seed = checked_sizes(
+        n_items=(n_items, 200, 2**31), n_users=(n_users, 1, 2**31), seed=(seed, 0, 2**31)
+    )
+    n_people, rows = len(_sittings(seed, n_users)), np.arange(n_items)
+    desk = draw_visits(
+        seed + (1 << 32),  # Other luck than the readers': no world has such a large seed.
+        np.ones(n_items, np.int64),
+        np.full(n_items, _START - _DAY),
+        _END,
+        hours=_DESK,
+    )
+    rank = random_bits((seed, _INTERESTS), np.arange(n_people)[:, None], np.arange(len(_TEXTS)))
+    interests = rank.argsort(axis=1)[:, :3]
+    codes = [draw_codes(seed, rows, attribute) for attribute in _DEFINITIONS]
+    catalog = CatalogTruth(
+        attribute_table(_DEFINITIONS, codes, _article_ids(n_items)),
+        _tastes(seed, n_people, interests),
+        _NEWS * _event(seed, n_items),
+        _DEFINITIONS,
+    )
+    return NewsTruth(catalog, desk["timestamp"].to_numpy(), interests, seed)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -236,14 +257,9 @@ class NewsTruth:
         Returns:
             float64 array of shape `(n, size)`; -inf for none and for what is not yet published.
         """
-        users, slates = visits["user"].to_numpy(), np.asarray(slates)
-        if slates.ndim != 2 or len(slates) != len(users):
-            raise ValueError(
-                f"Expected `slates` of shape ({len(users)}, size). Received: {slates.shape}."
-            )
-        items = np.where(slates >= 0, slates, 0)
-        age = visits["timestamp"].to_numpy()[:, None] - self.published[items]
-        there = (slates >= 0) & (age >= 0)
+        users, times, items, there = asked(visits, slates)
+        age = times[:, None] - self.published[items]
+        there = there & (age >= 0)
         age = np.maximum(age, 0)
         topic = self.catalog.attributes["topic"].cat.codes.to_numpy()[items]
         aim = _AIM * (topic == self.intents(visits)[:, None])
@@ -273,6 +289,10 @@ class NewsTruth:
         return f"NewsTruth({len(self.interests):,} users, {len(self.published):,} articles)"
 
 
+def _article_ids(n):
+    return numbered_ids("article", n, name="item_id")
+
+
 def _write(seed, items):
     """Write a title and a text for each article."""
     topics, angles = (draw_codes(seed, items, a) for a in (_TOPIC_OF, _ANGLE_OF))
@@ -289,14 +309,6 @@ def _write(seed, items):
     return titles, np.array(texts, dtype=object)
 
 
-def _draw(seed, items):
-    colour = draw_codes(seed, items, _DEFINITIONS[2])
-    pattern = choice(6, (seed, _THING, 0), items)
-    return render_images(
-        seed, items, colour, pattern, choice(len(SILHOUETTES), (seed, _THING, 1), items)
-    )
-
-
 def _tastes(seed, n_people, interests):
     nowhere = np.zeros(n_people, np.int64)
     tastes = {
@@ -307,47 +319,22 @@ def _tastes(seed, n_people, interests):
     return tastes
 
 
-def _world(n_items, n_users, seed):
-    """Return the truth, the visits, what they were shown, and what they picked."""
-    n_items, n_users, seed = checked_sizes(
-        n_items=(n_items, 200, 2**31), n_users=(n_users, 1, 2**31), seed=(seed, 0, 2**31)
-    )
-    sittings = 2 + np.floor(13 * random_uniform((seed, _SITTINGS), np.arange(n_users)))
-    sittings = sittings.astype(np.int64)
-    counts = np.concatenate([sittings, np.ones(sittings.sum() // 2, np.int64)])
-    n_people, rows = len(counts), np.arange(n_items)
-    desk = draw_visits(
-        seed + (1 << 32),  # Other luck than the readers': no world has such a large seed.
-        np.ones(n_items, np.int64),
-        np.full(n_items, _START - _DAY),
-        _END,
-        hours=_DESK,
-    )
-    columns = {
-        a.name: pd.Categorical.from_codes(draw_codes(seed, rows, a).astype(np.int8), list(a.values))
-        for a in _DEFINITIONS
-    }
-    index = pd.Index([f"article-{row:05d}" for row in rows], name="item_id")
-    rank = random_bits((seed, _INTERESTS), np.arange(n_people)[:, None], np.arange(len(_TEXTS)))
-    interests = rank.argsort(axis=1)[:, :3]
-    event = normal((seed, _EVENT), rows)
-    truth = NewsTruth(
-        CatalogTruth(
-            pd.DataFrame(columns, index=index),
-            _tastes(seed, n_people, interests),
-            _NEWS * event,
-            _DEFINITIONS,
-        ),
-        desk["timestamp"].to_numpy(),
-        interests,
-        seed,
-    )
-    sessions = draw_visits(seed, counts, np.full(n_people, _START), _END, hours=_READERS)
-    pages = _front_pages(truth, event, sessions["timestamp"].to_numpy())
+def _sittings(seed, n_users):
+    """Return how many sessions each person has: registered readers, then one a visitor."""
+    counts = 2 + np.floor(13 * random_uniform((seed, _SITTINGS), np.arange(n_users)))
+    counts = counts.astype(np.int64)
+    return np.concatenate([counts, np.ones(counts.sum() // 2, np.int64)])
+
+
+def _log(truth, n_users):
+    """Return the visits, what they were shown, and what they picked."""
+    seed, counts = truth.seed, _sittings(truth.seed, n_users)
+    sessions = draw_visits(seed, counts, np.full(len(counts), _START), _END, hours=_READERS)
+    pages = _front_pages(truth, sessions["timestamp"].to_numpy())
     visits = _visits(seed, sessions)
     session, page = np.divmod(visits.index.to_numpy(), PAGES)
     slates = pages.reshape(len(sessions), PAGES, _SHOWN)[session, page]
-    return truth, visits, slates, truth.respond(visits, slates)
+    return visits, slates, truth.respond(visits, slates)
 
 
 def _visits(seed, sessions):
@@ -363,20 +350,18 @@ def _visits(seed, sessions):
     return visits.sort_values("timestamp", kind="stable")
 
 
-def _front_pages(truth, event, times):
+def _event(seed, n_items):
+    """Return how much of an event each article is."""
+    return normal((seed, _EVENT), np.arange(n_items))
+
+
+def _front_pages(truth, times):
     """Let an editor's rule fill pages with what is new and seems important."""
-    published = truth.published
-    seems = event + normal((truth.seed, _EDITOR), np.arange(len(published)))
+    seed, n_items = truth.seed, len(truth.published)
+    seems = _event(seed, n_items) + normal((seed, _EDITOR), np.arange(n_items))
     weight = 1.0 + 1.5 * (1.0 + seems / (1.0 + np.abs(seems)))
-    newest = np.searchsorted(published, times, side="right") - 1
-    oldest = np.searchsorted(published, times - _ALIVE)
-    width = max(int((newest - oldest).max()) + 1, PAGES * _SHOWN)
 
-    def weigh(rows):
-        items = newest[rows][:, None] - np.arange(width)
-        age = times[rows][:, None] - published[np.maximum(items, 0)]
-        fresh = 1.0 / (1.0 + np.maximum(age, 0) / (4.0 * _HOUR))
-        return np.where((items >= oldest[rows][:, None]) & (items >= 0), fresh, 0.0) * weight[items]
+    def weigh(sessions, items, ages):
+        return 1.0 / (1.0 + ages / (4.0 * _HOUR)) * weight[items]
 
-    places = draw_slates(truth.seed, len(times), weigh, PAGES * _SHOWN)
-    return np.where(places >= 0, newest[:, None] - places, -1)
+    return draw_recent_slates(seed, times, truth.published, _ALIVE, weigh, PAGES * _SHOWN)

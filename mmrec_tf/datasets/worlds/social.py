@@ -5,22 +5,29 @@ they write about shows what they care about. A feed is a list of posts of the la
 of them by people whom the reader follows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
 from mmrec_tf._random import random_bits, random_uniform
-from mmrec_tf.datasets.catalog import ATTRIBUTES, Attribute, CatalogTruth
+from mmrec_tf.datasets.catalog import Attribute, CatalogTruth
 from mmrec_tf.datasets.catalog.arithmetic import choice, normal
-from mmrec_tf.datasets.catalog.attributes import draw_codes, draw_tastes
-from mmrec_tf.datasets.catalog.images import SILHOUETTES, render_images
+from mmrec_tf.datasets.catalog.attributes import attribute_table, draw_codes, draw_tastes
+from mmrec_tf.datasets.catalog.ids import numbered_ids
 from mmrec_tf.datasets.catalog.phrases import Choices
 from mmrec_tf.datasets.catalog.sizes import checked_sizes
-from mmrec_tf.datasets.catalog.stored import rendered_modality
 from mmrec_tf.datasets.dataset import Dataset, Modality
-from mmrec_tf.datasets.worlds.behaviour import draw_slates, draw_visits, impressions, respond
+from mmrec_tf.datasets.worlds.behaviour import (
+    asked,
+    draw_recent_slates,
+    draw_slates,
+    draw_visits,
+    impressions,
+    respond,
+)
+from mmrec_tf.datasets.worlds.pictures import COLOUR, colour_pictures
 
 __all__ = ["SocialTruth", "load_follows", "load_social", "load_social_truth"]
 
@@ -80,7 +87,7 @@ _ENDINGS = ("", " What do you say?", " More tomorrow.", " No comment.", " Finall
 _PLACES = ("Lisbon", "Oslo", "Lyon", "Kyoto", "Quito", "Accra", "Turin", "Perth")
 
 _TOPIC_OF = Attribute("topic", "text", tuple(_TOPICS))
-_COLOUR_OF = next(a for a in ATTRIBUTES if a.name == "colour")
+_DEFINITIONS = (_TOPIC_OF, COLOUR)
 
 
 def load_social(*, n_items=3000, n_users=2000, seed=0):
@@ -116,16 +123,12 @@ def load_social(*, n_items=3000, n_users=2000, seed=0):
     likes = table[table["picked"]].drop_duplicates(["user", "item"])
     topic = truth.catalog.attributes["topic"].cat.codes.to_numpy()
     posts = pd.DataFrame(
-        {"author": truth.authors, "created": truth.created}, index=_index("post", len(items))
+        {"author": truth.authors, "created": truth.created},
+        index=numbered_ids("post", len(items), name="item_id"),
     )
     modalities = {
         "text": Modality.from_array(_write(seed, topic)),
-        "image": rendered_modality(
-            f"social-v1-seed{seed}-{len(items)}-image.npy",
-            (len(items), 64, 64, 3),
-            np.uint8,
-            lambda rows: _draw(seed, rows),
-        ),
+        "image": colour_pictures("social-v1", seed, _THING, len(items)),
     }
     name = f"Generated network, posts (seed {seed})"
     return Dataset(name, _people(truth), posts, likes, modalities)
@@ -195,26 +198,19 @@ def load_social_truth(*, n_items=3000, n_users=2000, seed=0):
     about = interests[authors, choice(3, (seed, _ABOUT), posts)]
     other = choice(len(_TOPICS), (seed, _ABOUT, 1), posts)
     topic = np.where(random_uniform((seed, _ABOUT, 2), posts) < 0.1, other, about)
-    codes = {"topic": topic, "colour": draw_codes(seed, posts, _COLOUR_OF)}
-    attributes = pd.DataFrame(
-        {
-            a.name: pd.Categorical.from_codes(codes[a.name].astype(np.int8), list(a.values))
-            for a in (_TOPIC_OF, _COLOUR_OF)
-        },
-        index=_index("post", n_items),
-    )
+    codes = topic, draw_codes(seed, posts, COLOUR)
+    ids = numbered_ids("post", n_items, name="item_id")
+    attributes = attribute_table(_DEFINITIONS, codes, ids)
     nowhere = np.zeros(n_users, np.int64)
     tastes = {
         a.name: scale * draw_tastes(seed, a, n_users, nowhere, region_share=0.0)
-        for a, scale in ((_TOPIC_OF, _TOPIC), (_COLOUR_OF, _COLOUR))
+        for a, scale in zip(_DEFINITIONS, (_TOPIC, _COLOUR), strict=True)
     }
     tastes["topic"][people[:, None], interests] += _OWN
-    catalog = CatalogTruth(attributes, tastes, _AUTHORS * quality[authors], (_TOPIC_OF, _COLOUR_OF))
-    since = np.full((n_users, n_users), _NEVER, np.int16)
+    catalog = CatalogTruth(attributes, tastes, _AUTHORS * quality[authors], _DEFINITIONS)
     nobody = pd.DataFrame({"user": [], "item": [], "timestamp": []}, dtype=np.int64)
-    truth = SocialTruth(catalog, authors, created, joined, interests, quality, nobody, since, seed)
-    object.__setattr__(truth, "follows", _grow(truth))
-    return truth
+    truth = SocialTruth(catalog, authors, created, joined, interests, quality, nobody, seed)
+    return replace(truth, follows=_grow(truth))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -242,8 +238,6 @@ class SocialTruth:
         interests: int array of shape `(n_users, 3)`, topics.
         quality: array of shape `(n_users,)`.
         follows: data frame with `user`, `item` and `timestamp`, in the order of time.
-        since: int16 array of shape `(n_users, n_users)`, the day of the log, from 0, on which the
-            row's person followed the column's; 32,000 for never.
         seed: the world's seed.
     """
 
@@ -254,7 +248,6 @@ class SocialTruth:
     interests: np.ndarray
     quality: np.ndarray
     follows: pd.DataFrame
-    since: np.ndarray
     seed: int
 
     def utility(self, visits, slates):
@@ -270,10 +263,9 @@ class SocialTruth:
         Raises:
             ValueError: if there are not as many slates as visits.
         """
-        users, when, slates = _checked(visits, slates)
-        items = np.where(slates >= 0, slates, 0)
+        users, when, items, there = asked(visits, slates)
         age = when[:, None] - self.created[items]
-        there = (slates >= 0) & (age >= 0)
+        there = there & (age >= 0)
         age = np.maximum(age, 0)
         total = self.catalog.affinity(users, items) - _AGE * (age / (age + _DAY)) + _OFFSET
         return np.where(there, total, -np.inf)
@@ -292,10 +284,9 @@ class SocialTruth:
         Raises:
             ValueError: if there are not as many slates as visits.
         """
-        users, when, slates = _checked(visits, slates)
-        people = np.where(slates >= 0, slates, 0)
+        users, when, people, there = asked(visits, slates)
         utility = self._want(users, when, people, *self._friends(users, when, people))
-        return np.where(slates >= 0, utility, -np.inf)
+        return np.where(there, utility, -np.inf)
 
     def _want(self, users, when, people, follows, mutual):
         taste = self.catalog.tastes["topic"][users]
@@ -350,21 +341,8 @@ def _graph(users, people, n):
     return csr_array((np.ones(len(users), np.int32), (users, people)), (n, n))
 
 
-def _checked(visits, slates):
-    slates = np.asarray(slates)
-    if slates.ndim != 2 or len(slates) != len(visits):
-        raise ValueError(
-            f"Expected `slates` of shape ({len(visits)}, size). Received: {slates.shape}."
-        )
-    return visits["user"].to_numpy(), visits["timestamp"].to_numpy(), slates
-
-
-def _index(kind, n):
-    return pd.Index([f"{kind}-{row:05d}" for row in range(n)], name="item_id")
-
-
 def _people(truth):
-    index = _index("person", len(truth.joined)).rename("user_id")
+    index = numbered_ids("person", len(truth.joined), name="user_id")
     return pd.DataFrame({"joined": truth.joined}, index=index)
 
 
@@ -391,13 +369,6 @@ def _introduce(seed, interests):
     return np.array(texts, dtype=object)
 
 
-def _draw(seed, items):
-    colour = draw_codes(seed, items, _COLOUR_OF)
-    pattern = choice(6, (seed, _THING, 0), items)
-    thing = choice(len(SILHOUETTES), (seed, _THING, 1), items)
-    return render_images(seed, items, colour, pattern, thing)
-
-
 def _visits(seed, key, joined, least, spread):
     """Let people come at most once a day."""
     luck = random_uniform((seed, key), np.arange(len(joined)))
@@ -409,7 +380,7 @@ def _visits(seed, key, joined, least, spread):
 
 
 def _grow(truth):
-    """Let the network grow day by day; fills `since`, returns the follows."""
+    """Let the network grow day by day, and return the follows."""
     seed = truth.seed + _PEOPLE
     visits = _visits(seed, _LOOKS, truth.joined, 4.0, 26.0)
     days = (visits["timestamp"].to_numpy() - _START) // _DAY
@@ -436,7 +407,6 @@ def _grow(truth):
         table = impressions(today, slates, truth._respond(seed, today, slates, utility))
         table = table[table["picked"]]
         followed = np.hstack([followed, table[["user", "item"]].T])
-        truth.since[table["user"], table["item"]] = day
         tables.append(table)
     return pd.concat(tables)[["user", "item", "timestamp"]].reset_index(drop=True)
 
@@ -445,19 +415,14 @@ def _feeds(truth):
     """Return visits to the feed, and what was shown: what is new, by people one follows."""
     visits = _visits(truth.seed, _READS, truth.joined, 6.0, 18.0)
     users, when = (visits[name].to_numpy() for name in ("user", "timestamp"))
-    newest = np.searchsorted(truth.created, when, side="right") - 1
-    oldest = np.searchsorted(truth.created, when - _ALIVE)
-    width = max(int((newest - oldest).max()) + 1, _SHOWN)
     days = (when - _START) // _DAY
+    # The day of the log on which the row's person followed the column's.
+    since = np.full((len(truth.joined), len(truth.joined)), _NEVER, np.int16)
+    follows = truth.follows
+    since[follows["user"], follows["item"]] = (follows["timestamp"] - _START) // _DAY
 
-    def weigh(rows):
-        items = newest[rows][:, None] - np.arange(width)
-        there = items >= oldest[rows][:, None]
-        items = np.maximum(items, 0)
-        age = np.maximum(when[rows][:, None] - truth.created[items], 0)
-        since = truth.since[users[rows][:, None], truth.authors[items]]
-        close = np.where(since < days[rows][:, None], 20.0, 1.0)
-        return there * (close / (1.0 + age / (0.5 * _DAY)))
+    def weigh(rows, items, ages):
+        followed = since[users[rows][:, None], truth.authors[items]] < days[rows][:, None]
+        return np.where(followed, 20.0, 1.0) / (1.0 + ages / (0.5 * _DAY))
 
-    places = draw_slates(truth.seed, len(visits), weigh, _SHOWN)
-    return visits, np.where(places >= 0, newest[:, None] - places, -1)
+    return visits, draw_recent_slates(truth.seed, when, truth.created, _ALIVE, weigh, _SHOWN)
