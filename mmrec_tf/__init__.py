@@ -37,17 +37,22 @@ from mmrec_tf.evaluation import (
     evaluate,
     paired_bootstrap,
     top_k,
+    two_sample_bootstrap,
     warm_and_cold,
 )
 from mmrec_tf.metrics import (
     coverage_at_k,
     diversity_at_k,
+    gini_coefficient,
     hit_rate_at_k,
     map_at_k,
     mrr_at_k,
     ndcg_at_k,
     novelty_at_k,
     recall_at_k,
+)
+from mmrec_tf.reranking import (
+    maximal_marginal_relevance,
 )
 from mmrec_tf.retrieval import (
     FaissIndex,
@@ -97,6 +102,7 @@ __all__ = [
     "coverage_at_k",
     "diversity_at_k",
     "evaluate",
+    "gini_coefficient",
     "global_temporal_split",
     "hit_rate_at_k",
     "item_cold_start_split",
@@ -113,6 +119,7 @@ __all__ = [
     "load_movielens_100k",
     "load_snap_graph",
     "map_at_k",
+    "maximal_marginal_relevance",
     "mrr_at_k",
     "ndcg_at_k",
     "novelty_at_k",
@@ -120,6 +127,7 @@ __all__ = [
     "per_user_temporal_split",
     "recall_at_k",
     "top_k",
+    "two_sample_bootstrap",
     "user_cold_start_split",
     "warm_and_cold",
 ]

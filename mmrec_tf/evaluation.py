@@ -19,6 +19,7 @@ __all__ = [
     "evaluate",
     "paired_bootstrap",
     "top_k",
+    "two_sample_bootstrap",
     "warm_and_cold",
 ]
 
@@ -346,7 +347,39 @@ def bootstrap_interval(values, *, confidence=0.95, n_resamples=1000, seed=0):
         B. Efron: Bootstrap methods: another look at the jackknife. The Annals of Statistics 7(1),
         1979, https://doi.org/10.1214/aos/1176344552
     """
-    interval, _ = _bootstrap(values, confidence, n_resamples, seed)
+    interval, _ = _bootstrap([values], confidence, n_resamples, seed)
+    return interval
+
+
+def two_sample_bootstrap(a, b, *, confidence=0.95, n_resamples=1000, seed=0):
+    """Compare two groups of users, as an A/B test does: resample each group by itself.
+
+    Where both models were asked about the same users, `paired_bootstrap` knows more.
+
+    Args:
+        a: float array or Series with one value for each user of the one group.
+        b: the same for the other group.
+        confidence: see `bootstrap_interval`.
+        n_resamples: see `bootstrap_interval`.
+        seed: see `bootstrap_interval`.
+
+    Returns:
+        `Interval(mean, low, high)` of the mean of a minus the mean of b.
+
+    Raises:
+        ValueError: as `bootstrap_interval` does, for either group.
+
+    Example:
+
+    >>> difference = two_sample_bootstrap([3.0, 4.0, 5.0], [1.0, 2.0])
+    >>> difference.mean, difference.low < 2.5 < difference.high
+    (2.5, True)
+
+    References:
+        B. Efron, R. J. Tibshirani: An introduction to the bootstrap, chapter 8. Chapman & Hall,
+        1993, https://doi.org/10.1007/978-1-4899-4541-9
+    """
+    interval, _ = _bootstrap([a, b], confidence, n_resamples, seed)
     return interval
 
 
@@ -401,7 +434,7 @@ def paired_bootstrap(a, b, *, confidence=0.95, n_resamples=1000, seed=0):
             f"Expected `a` and `b` with the same users. Received: {' and '.join(found)}. "
             "Evaluate both on the same test."
         )
-    difference, resampled = _bootstrap(a - b.reindex(a.index), confidence, n_resamples, seed)
+    difference, resampled = _bootstrap([a - b.reindex(a.index)], confidence, n_resamples, seed)
     return PairedDifference(*difference, float((resampled > 0).mean()))
 
 
@@ -545,34 +578,45 @@ def _check_among(positives, items):
         )
 
 
-def _bootstrap(values, confidence, n_resamples, seed):
-    """Return the `Interval` of the mean of `values`, and the means of the resamples."""
+def _bootstrap(samples, confidence, n_resamples, seed):
+    """Return an `Interval` and the values of the resamples.
+
+    Of one sample it is its mean, of two the mean of the first minus that of the second, each
+    resampled by itself.
+    """
     import scipy.stats  # Here, as it takes longer to import than all the rest.
 
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(
-            f"Expected one value a user, of at least two users. Received: shape {values.shape}."
-        )
-    faulty = np.flatnonzero(~np.isfinite(values))
-    if faulty.size:
-        raise ValueError(
-            f"Expected finite values. Received: {values[faulty[0]]} at position {faulty[0]} "
-            f"(and {faulty.size - 1} more). Leave out the users without a value."
-        )
+    samples = [np.asarray(values, np.float64) for values in samples]
+    for values in samples:
+        if values.ndim != 1 or len(values) < 2:
+            raise ValueError(
+                f"Expected one value a user, of at least two users. Received: shape {values.shape}."
+            )
+        faulty = np.flatnonzero(~np.isfinite(values))
+        if faulty.size:
+            raise ValueError(
+                f"Expected finite values. Received: {values[faulty[0]]} at position {faulty[0]} "
+                f"(and {faulty.size - 1} more). Leave out the users without a value."
+            )
     if not 0 < confidence < 1:
         raise ValueError(f"Expected `confidence` in (0, 1). Received: {confidence}.")
     if n_resamples < 2:
         raise ValueError(f"Expected `n_resamples` of at least 2. Received: {n_resamples}.")
+
+    def statistic(*samples, axis):
+        first, *second = (values.mean(axis=axis) for values in samples)
+        return first - second[0] if second else first
+
     result = scipy.stats.bootstrap(
-        (values,),
-        np.mean,
+        samples,
+        statistic,
         n_resamples=n_resamples,
         # Draws of about 32 MB at a time.
-        batch=max(1, 2**22 // len(values)),
+        batch=max(1, 2**22 // max(map(len, samples))),
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
     )
     low, high = result.confidence_interval
-    return Interval(float(values.mean()), float(low), float(high)), result.bootstrap_distribution
+    value = float(statistic(*samples, axis=0))
+    return Interval(value, float(low), float(high)), result.bootstrap_distribution

@@ -22,6 +22,7 @@ import scipy.sparse
 __all__ = [
     "coverage_at_k",
     "diversity_at_k",
+    "gini_coefficient",
     "hit_rate_at_k",
     "map_at_k",
     "mrr_at_k",
@@ -236,6 +237,39 @@ def novelty_at_k(topk, counts, k, *, n_users):
     bits = np.log2((n_users + 1) / (counts + 1))
     # The last entry is what -1 points at.
     return _divide(np.append(bits, 0)[topk].sum(axis=1), (topk >= 0).sum(axis=1))
+
+
+def gini_coefficient(counts):
+    r"""Return how unequally counts are shared out, such as items' or authors' places in lists.
+
+    .. math:: G = \frac{\sum_{r=1}^{n} (2 r - n - 1) \, c_{(r)}}{n \sum_r c_{(r)}}
+
+    for the counts :math:`c_{(1)} \le \dots \le c_{(n)}` in ascending order: half the mean
+    difference of two of them, over their mean.
+
+    Args:
+        counts: array of shape `(n,)` of non-negative numbers, with those that are 0.
+
+    Returns:
+        float in [0, 1 - 1 / n]: 0 if all are equal, the most if one has everything.
+
+    Raises:
+        ValueError: if a count is negative or not finite, or all are 0.
+
+    Example:
+
+    >>> gini_coefficient([2, 2, 2, 2]), gini_coefficient([0, 0, 0, 8])
+    (0.0, 0.75)
+    """
+    counts = np.sort(np.asarray(counts, np.float64))
+    if counts.ndim != 1 or not (np.isfinite(counts).all() and counts.sum() > 0 <= counts[0]):
+        raise ValueError(
+            "Expected counts of shape (n,), finite, none negative, not all 0. "
+            f"Received: shape {counts.shape}, from {counts.min(initial=np.inf)} to "
+            f"{counts.max(initial=-np.inf)}."
+        )
+    n = len(counts)
+    return float((2 * np.arange(1, n + 1) - n - 1) @ counts / (n * counts.sum()))
 
 
 def diversity_at_k(topk, vectors, k):

@@ -18,6 +18,7 @@ from mmrec_tf.evaluation import (
     evaluate,
     paired_bootstrap,
     top_k,
+    two_sample_bootstrap,
     warm_and_cold,
 )
 
@@ -640,6 +641,28 @@ def test_values_without_users_cannot_be_paired():
     values = np.array([0.1, 0.2])
     with pytest.raises(TypeError, match=r"`b` to be a Series indexed by user.*Received: ndarray"):
         paired_bootstrap(pd.Series(values), values)
+
+
+def test_two_groups_are_resampled_each_by_itself():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(3, 2, 400), rng.normal(1, 1, 900)
+    found = two_sample_bootstrap(a, b)
+    assert found.mean == pytest.approx(a.mean() - b.mean())
+    error = np.sqrt(a.var() / 400 + b.var() / 900)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+    assert found.low < found.mean < found.high
+    # Values that rise together do not narrow it, as they would if they were pairs.
+    alike = two_sample_bootstrap(np.sort(a), np.sort(a))
+    assert (alike.high - alike.low) / 2 == pytest.approx(1.96 * np.sqrt(2 * a.var() / 400), rel=0.1)
+    turned = two_sample_bootstrap(b, a)
+    assert turned.mean == -found.mean
+    assert two_sample_bootstrap(a, b, seed=1) != found
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, 2.0], [3.0])])
+def test_a_group_of_one_has_no_interval(a, b):
+    with pytest.raises(ValueError, match="at least two users"):
+        two_sample_bootstrap(a, b)
 
 
 def test_paired_interval_is_that_of_the_differences():

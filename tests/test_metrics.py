@@ -12,6 +12,7 @@ from mmrec_tf import cosine_similarity
 from mmrec_tf.metrics import (
     coverage_at_k,
     diversity_at_k,
+    gini_coefficient,
     hit_rate_at_k,
     map_at_k,
     mrr_at_k,
@@ -246,6 +247,20 @@ def test_diversity_equals_the_definition(drawn, seed):
         cosines = cosine_similarity(*[vectors[items].astype("float64")] * 2)
         pairs = cosines[~np.eye(len(items), dtype=bool)]
         np.testing.assert_allclose(value, 1 - pairs.mean(), atol=1e-12)
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=12).filter(any))
+def test_gini_is_half_the_mean_difference_over_the_mean(counts):
+    values = np.array(counts, float)
+    differences = np.abs(values[:, None] - values).mean()
+    assert gini_coefficient(counts) == pytest.approx(differences / 2 / values.mean(), abs=1e-12)
+    assert gini_coefficient(3 * values) == pytest.approx(gini_coefficient(values))
+
+
+@pytest.mark.parametrize("counts", [[], [0, 0], [1, -1, 3], [1, np.nan], [[1, 2]]])
+def test_counts_that_share_nothing_out_are_named(counts):
+    with pytest.raises(ValueError, match="finite, none negative, not all 0"):
+        gini_coefficient(counts)
 
 
 def test_diversity_bounds():
