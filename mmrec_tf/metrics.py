@@ -251,7 +251,7 @@ def gini_coefficient(counts):
         counts: array of shape `(n,)` of non-negative numbers, with those that are 0.
 
     Returns:
-        float in [0, 1 - 1 / n]: 0 if all are equal, the most if one has everything.
+        A float, 0 if all are equal and 1 - 1 / n if one has everything.
 
     Raises:
         ValueError: if a count is negative or not finite, or all are 0.
