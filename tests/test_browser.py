@@ -56,14 +56,15 @@ BROKEN_MATHS = """() => {
 }"""
 
 # Of the pieces of code, signatures and equations that look alike, axe sees the first; else it
-# takes seconds. Also the rule on button names, which it leaves out unless asked.
+# takes seconds. Code in a link stays, for it is the link's name. Also the rule on button names,
+# which it leaves out unless asked.
 RUN_AXE = """async rules => {
   const ground = element => {
     const colour = getComputedStyle(element).backgroundColor;
     return colour === "rgba(0, 0, 0, 0)" && element.parentElement
       ? ground(element.parentElement) : colour;
   };
-  const ALIKE = ":is(pre, .katex-html, dt.sig) span:not(:has(span)), code:not(:has(code))";
+  const ALIKE = ":is(pre, .katex-html, dt.sig) span:not(:has(span)), code:not(:has(code), a *)";
   const seen = new Set();
   for (const piece of document.querySelectorAll(ALIKE)) {
     const {color, fontSize, fontWeight} = getComputedStyle(piece);

@@ -10,7 +10,7 @@ from mmrec_tf.datasets.worlds.commerce import (
     load_commerce_truth,
     on_sale,
 )
-from tests.worlds import assert_out_of_reach, checksum, linked
+from tests.worlds import assert_out_of_reach, bad_sizes, checksum, linked
 
 SMALL = {"n_items": 120, "n_users": 300, "seed": 1}
 SHA256 = "cbd7de054066629da79c30efd0ede66e6473c0169f9775b157f72ebdb3a3ae73"
@@ -250,16 +250,7 @@ def test_truth_is_out_of_reach_of_a_data_set(shop, truth):
 
 
 @pytest.mark.parametrize("load", [load_commerce, load_commerce_truth])
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"n_items": 49}, ValueError, r"`n_items` in \[50, 2\*\*31\). Received: 49"),
-        ({"n_users": 0}, ValueError, r"`n_users` in \[1, 2\*\*31\). Received: 0"),
-        ({"seed": -1}, ValueError, r"`seed` in \[0, 2\*\*31\). Received: -1"),
-        ({"n_items": 100.0}, TypeError, r"`n_items` to be an int. Received: 100.0"),
-        ({"seed": True}, TypeError, r"`seed` to be an int. Received: True"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "error", "message"), bad_sizes(50, 1))
 def test_wrong_arguments_are_named(load, arguments, error, message):
     with pytest.raises(error, match=message):
         load(**SMALL | arguments)

@@ -29,6 +29,20 @@ def linked(a, b):
     return abs(np.corrcoef(a, b)[0, 1]) * np.sqrt(len(a))
 
 
+def bad_sizes(least_items, least_users):
+    """Return arguments that no world takes, with the error and the message of each."""
+    few = {"n_items": least_items, "n_users": least_users, "seed": 0}
+    below = [
+        ({name: least - 1}, ValueError, rf"`{name}` in \[{least}, 2\*\*31\). Received: {least - 1}")
+        for name, least in few.items()
+    ]
+    return [
+        *below,
+        ({"n_items": 300.0}, TypeError, r"`n_items` to be an int. Received: 300.0"),
+        ({"seed": True}, TypeError, r"`seed` to be an int. Received: True"),
+    ]
+
+
 def assert_out_of_reach(dataset, truth, *secrets):
     """Follow all references from a data set, and meet neither a truth nor one of its arrays."""
     catalog = truth.catalog
