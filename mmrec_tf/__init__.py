@@ -40,6 +40,9 @@ from mmrec_tf.evaluation import (
     two_sample_bootstrap,
     warm_and_cold,
 )
+from mmrec_tf.explain import (
+    shapley_values,
+)
 from mmrec_tf.metrics import (
     coverage_at_k,
     diversity_at_k,
@@ -126,6 +129,7 @@ __all__ = [
     "paired_bootstrap",
     "per_user_temporal_split",
     "recall_at_k",
+    "shapley_values",
     "top_k",
     "two_sample_bootstrap",
     "user_cold_start_split",
