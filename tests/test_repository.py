@@ -138,12 +138,13 @@ def test_every_reference_can_be_looked_up():
     assert len(entries) >= 10
     for entry in entries:
         key = re.match(r"\w+\{([^,]+),", entry)[1]
-        # The proceedings of NeurIPS and the JMLR have neither, and number their papers; a book
-        # has an ISBN.
+        # The proceedings of NeurIPS, the JMLR and OpenReview have neither, and number their
+        # papers; a book has an ISBN.
         found = re.search(
             r"doi\s*=\s*\{10\.\d{4,}/\S+\}|eprint\s*=\s*\{\d{4}\.\d{4,5}\}"
             r"|url\s*=\s*\{https://papers\.nips\.cc/paper/(\d+|\d{4}/hash/[0-9a-f]{32}-Abstract\.html)\}"
             r"|url\s*=\s*\{https://(www\.)?jmlr\.org/papers/v\d+/\w+\.html\}"
+            r"|url\s*=\s*\{https://openreview\.net/forum\?id=[\w-]+\}"
             r"|isbn\s*=\s*\{97[89]-[\d-]+\}",
             entry,
         )
