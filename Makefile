@@ -11,8 +11,9 @@ book: $(INSTALLED)
 	$(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is built. Open it in a browser: file://$(CURDIR)/_build/html/index.html"
 
+# Two tests run at a time on two cores: further threads of the libraries would only fight for them.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tools/notebooks.py $(CHAPTER) $(if $(FORCE),--force)
