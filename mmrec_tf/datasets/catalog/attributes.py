@@ -138,7 +138,7 @@ class CatalogTruth:
     definitions: tuple[Attribute, ...] = ATTRIBUTES
 
     def affinity(self, users, items=None, *, popularity=True):
-        """Return how much users like items: the score that no recommender can beat.
+        """Return how much users like items: what a recommender tries to find out.
 
         Args:
             users: int array of row numbers, shape `(n_users,)`.
